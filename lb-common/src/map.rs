@@ -1,0 +1,77 @@
+//! Names and sizes of the maps and read-only globals.
+
+/// Hash of [`crate::service::ServiceKey`] to [`crate::service::Service`].
+pub const SERVICES: &str = "SERVICES";
+/// Most listening addresses, address marks included.
+pub const SERVICES_MAX: u32 = 16_384;
+
+/// Array of `u32` member ids, memory-mapped: every service's ring is a slice of it.
+pub const RING: &str = "RING";
+/// Slots of all rings together, unless the agent asks for more when it loads the program.
+pub const RING_SLOTS: u32 = 1 << 20;
+
+/// Array of [`crate::service::Member`] by member id.
+pub const MEMBERS: &str = "MEMBERS";
+/// Per-processor array of [`crate::service::Stats`] by member id.
+pub const STATS: &str = "STATS";
+/// Memory-mapped array of [`crate::service::Counts`] by member id.
+pub const COUNTS: &str = "COUNTS";
+/// One more than the largest member id.
+pub const MEMBERS_MAX: u32 = 16_384;
+
+/// Array of [`crate::service::Real`] by real id.
+pub const REALS: &str = "REALS";
+/// One more than the largest real id.
+pub const REALS_MAX: u32 = 16_384;
+
+/// Array of [`crate::service::SnatSource`].
+pub const SNAT: &str = "SNAT";
+/// Most NAT sources, over all servers.
+pub const SNAT_MAX: u32 = 4_096;
+
+/// Array of [`crate::service::Port`] by interface index.
+pub const PORTS: &str = "PORTS";
+/// One more than the largest interface index (indices are not reused: hosts that make and remove
+/// many virtual interfaces reach high ones).
+pub const PORTS_MAX: u32 = 65_536;
+
+/// Device map by interface index: the interfaces that frames may leave by.
+pub const TX_PORTS: &str = "TX_PORTS";
+/// Most interfaces.
+pub const TX_PORTS_MAX: u32 = 256;
+
+/// Array of `u64` by service id: whose turn it is ([`crate::service::Pick::Next`]).
+pub const TURNS: &str = "TURNS";
+/// One more than the largest service id.
+pub const SERVICE_IDS_MAX: u32 = 4_096;
+
+/// Per-processor array of `u32` by real id: where the search for a source port goes on.
+pub const PORT_CURSORS: &str = "PORT_CURSORS";
+
+/// Per-processor array of `u64` packet counts by [`crate::verdict`] number.
+pub const VERDICTS: &str = "VERDICTS";
+
+/// Memory-mapped array of [`crate::flow::Bucket4`]: IPv4 flows.
+pub const FLOWS4: &str = "FLOWS4";
+/// Memory-mapped array of [`crate::flow::Bucket6`]: IPv6 flows.
+pub const FLOWS6: &str = "FLOWS6";
+
+/// Per-processor scratch of the program.
+pub const SCRATCH: &str = "SCRATCH";
+
+/// Memory-mapped array of one [`crate::table::Sweep`]: how far expiry has come.
+pub const SWEEP: &str = "SWEEP";
+
+/// Global `HashKey`: the flow table's hash key.
+pub const HASH_KEY: &str = "HASH_KEY";
+/// Global `u32`: buckets of [`FLOWS4`].
+pub const BUCKETS4: &str = "BUCKETS4_LEN";
+/// Global `u32`: buckets of [`FLOWS6`].
+pub const BUCKETS6: &str = "BUCKETS6_LEN";
+/// Global `u32`: processors that may run the program.
+pub const CPUS: &str = "CPUS";
+
+/// The program that forwards.
+pub const PROGRAM: &str = "lb_xdp";
+/// The program that forgets idle flows; run by the agent, never attached.
+pub const EXPIRE_PROGRAM: &str = "lb_expire";

@@ -1,0 +1,173 @@
+//! Services, servers and interfaces as the maps hold them. Every type is plain old data without
+//! implicit padding.
+
+/// Key of [`crate::map::SERVICES`]: where clients connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct ServiceKey {
+    /// Address in network order, IPv4 as IPv4-mapped ([`crate::addr::mapped`]).
+    pub addr: [u32; 4],
+    /// Port in network order. Zero marks the address itself as ours ([`Service::id`] is 0): what
+    /// has no port to look up (fragments) is then known to be for a service.
+    pub port: u16,
+    /// IP protocol number; zero in an address mark.
+    pub protocol: u8,
+    /// Always zero.
+    pub zero: u8,
+}
+
+/// How a ring slot is picked for a new flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Pick {
+    /// The next slot in turn: a counter shared by all processors.
+    Next = 0,
+    /// By hash of addresses and ports.
+    HashTuple = 1,
+    /// By hash of the client's address.
+    HashSource = 2,
+}
+
+/// Value of [`crate::map::SERVICES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Service {
+    /// From 1; names the service's turn counter in [`crate::map::TURNS`]. Several listening
+    /// addresses of one configured service share it.
+    pub id: u16,
+    /// A [`Pick`].
+    pub pick: u8,
+    /// Always zero.
+    pub zero: u8,
+    /// First slot of the service's slice of [`crate::map::RING`].
+    pub ring_base: u32,
+    /// Length of the slice; zero: no server is available, new flows are refused.
+    pub ring_len: u32,
+    /// Ticks without a packet after which an open flow may be forgotten.
+    pub idle_timeout: u32,
+}
+
+/// Value of [`crate::map::MEMBERS`], by member id: one server as one service uses it.
+///
+/// Ring slots hold member ids, flows carry them, and packets are counted by them; a service's
+/// counters are the sum over its members, a server's the sum over its memberships.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Member {
+    /// The server, an index of [`crate::map::REALS`]; zero: the member id is not in use.
+    pub real: u16,
+    /// The service it serves.
+    pub service: u16,
+    /// Copy of [`Service::idle_timeout`], kept here for expiry, which starts from a flow.
+    pub idle_timeout: u32,
+}
+
+/// Value of [`crate::map::REALS`], by real id (0 is none): one server and how to reach it.
+///
+/// One cache line: forwarding towards a server reads nothing else about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Real {
+    /// Destination and source MAC address: the first twelve bytes of every frame to the server.
+    pub ethernet: [u32; 3],
+    /// Interface to leave by; zero: the next hop is not resolved, packets are dropped and counted.
+    pub ifindex: u32,
+    /// Largest IP packet that interface takes, in bytes.
+    pub mtu: u32,
+    /// First of the server's NAT sources in [`crate::map::SNAT`].
+    pub snat_base: u32,
+    /// How many NAT sources it has; zero for a server without one.
+    pub snat_count: u32,
+    /// Port in network order.
+    pub port: u16,
+    /// 4 or 6.
+    pub family: u16,
+    /// Address in network order, IPv4 as IPv4-mapped.
+    pub addr: [u32; 4],
+    /// Always zero.
+    pub zero: [u32; 4],
+}
+
+/// Value of [`crate::map::SNAT`]: an address and the ports that flows to servers may come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SnatSource {
+    /// Address in network order, IPv4 as IPv4-mapped.
+    pub addr: [u32; 4],
+    /// First port, host order.
+    pub port_low: u16,
+    /// Last port, host order; not below `port_low`.
+    pub port_high: u16,
+}
+
+/// Value of [`crate::map::PORTS`], by interface index: an interface that we forward on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Port {
+    /// Our MAC address there: bytes 0 to 3 as loaded from memory.
+    pub mac_head: u32,
+    /// Our MAC address there: bytes 4 and 5.
+    pub mac_tail: u16,
+    /// 1 when the agent has described the interface; 0: frames pass to the stack.
+    pub known: u16,
+    /// Largest IP packet the interface takes, in bytes.
+    pub mtu: u32,
+}
+
+/// Counters of one member, one copy a processor: value of [`crate::map::STATS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Stats {
+    /// Packets forwarded to the server.
+    pub packets_in: u64,
+    /// Bytes forwarded to the server, Ethernet header included.
+    pub bytes_in: u64,
+    /// Packets forwarded to clients.
+    pub packets_out: u64,
+    /// Bytes forwarded to clients, Ethernet header included.
+    pub bytes_out: u64,
+}
+
+/// Flows of one member, shared by all processors: value of [`crate::map::COUNTS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Counts {
+    /// Entries held for the member, in whatever state.
+    pub flows: u64,
+    /// Of those, the open ones.
+    pub open: u64,
+    /// Flows ever made.
+    pub opened_total: u64,
+    /// Always zero.
+    pub zero: u64,
+}
+
+/// Key of the flow table's hash and table sizes, written once before the program is attached:
+/// read-only globals of the program.
+const _: () = {
+    assert!(size_of::<ServiceKey>() == 20);
+    assert!(size_of::<Service>() == 16);
+    assert!(size_of::<Member>() == 8);
+    assert!(size_of::<Real>() == 64);
+    assert!(size_of::<SnatSource>() == 20);
+    assert!(size_of::<Port>() == 12);
+    assert!(size_of::<Stats>() == 32);
+    assert!(size_of::<Counts>() == 32);
+};
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
+
+    macro_rules! pod {
+        ($($name:ty),* $(,)?) => {
+            $(
+                // SAFETY: `repr(C)`, integers only, and the size asserts above leave no padding.
+                unsafe impl aya::Pod for $name {}
+            )*
+        };
+    }
+    pod!(
+        ServiceKey, Service, Member, Real, SnatSource, Port, Stats, Counts
+    );
+}

@@ -1,0 +1,6 @@
+mod host;
+mod interleave;
+mod model;
+mod place;
+mod race;
+mod turns;

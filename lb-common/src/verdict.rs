@@ -1,0 +1,72 @@
+//! Why a packet was not forwarded.
+//!
+//! Every packet ends in one of three ways: forwarded (counted with its server), dropped with a
+//! [`DropReason`], or left to the kernel's stack with a [`PassReason`]. Both kinds of reason index
+//! one per-processor array of packet counts ([`crate::map::VERDICTS`]).
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal, $word:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum $name {
+            $(#[doc = $text] $(#[$vdoc])* $variant = $value,)*
+        }
+
+        impl $name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word by which metrics and `lb show` know it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// One sentence for whoever asks why.
+            pub const fn describe(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+/// Number of counters in [`crate::map::VERDICTS`].
+pub const VERDICT_COUNTERS: u32 = 64;
+
+reasons! {
+    /// A packet for one of our services, or of one of our flows, that went no further.
+    DropReason {
+        Truncated = 1, "truncated", "the frame ends before its headers do";
+        BadIpHeader = 2, "bad_ip_header", "IP version, header length or total length contradict the frame";
+        BadTcpHeader = 3, "bad_tcp_header", "TCP data offset below 20 bytes or beyond the packet";
+        Fragment = 4, "fragment", "a fragment for a service's address (not supported yet)";
+        IpOptions = 5, "ip_options", "IPv4 options or IPv6 extension headers on a packet for a service's address (not supported yet)";
+        TtlExceeded = 6, "ttl_exceeded", "TTL or hop limit used up";
+        MtuExceeded = 7, "mtu_exceeded", "longer than the MTU of the interface it would leave by";
+        NoServer = 8, "no_server", "no server of the service's pool is up with a weight above zero";
+        NoFlow = 9, "no_flow", "a TCP segment other than SYN for a service, and no flow knows it";
+        BadFlags = 10, "bad_flags", "TCP flags that no connection opens with";
+        FlowTableFull = 11, "flow_table_full", "both candidate buckets hold open flows only";
+        FlowRace = 12, "flow_race", "another processor opened the same flow at this moment";
+        NoSourcePort = 13, "no_source_port", "no free source port towards the server on any nat_source address";
+        NoNeighbour = 14, "no_neighbour", "next hop of the server not resolved yet";
+        NoSnat = 15, "no_snat", "the server has no nat_source address of its family";
+        BadRing = 16, "bad_ring", "ring, member or server entry missing (a bug: please report)";
+        RedirectFailed = 17, "redirect_failed", "the interface towards the packet's next hop is not one of dataplane.interfaces";
+    }
+}
+
+reasons! {
+    /// A packet that is none of our business, handed to the kernel's stack untouched.
+    PassReason {
+        NotOurMac = 32, "not_our_mac", "not addressed to this interface's MAC address (broadcast, multicast, promiscuous port)";
+        NotIp = 33, "not_ip", "neither IPv4 nor IPv6 (ARP, VLAN-tagged, ...)";
+        NotTcp = 34, "not_tcp", "a transport that no service of ours uses";
+        NoService = 35, "no_service", "address and port belong to no service of ours";
+        UnknownInterface = 36, "unknown_interface", "came in on an interface the agent has not described yet";
+        Icmp = 37, "icmp", "ICMP: the stack answers for addresses of this host";
+    }
+}
+
+#[cfg(test)]
+mod tests;
