@@ -1,0 +1,209 @@
+//! Stage 3: the flow table as this program sees it. Its protocol is in `lb_common::table`.
+
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+use core::ptr::addr_of;
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use lb_common::flow::{FlowKey, State, Transport, Word};
+use lb_common::table::{self, Claim, Entry, Place};
+use lb_common::tcp;
+use lb_common::time;
+
+use crate::family::{Family, Table};
+use crate::maps::{COUNTS, MEMBERS, hash_key};
+use crate::outline;
+use crate::parse::Segment;
+use crate::scratch::scratch;
+
+/// What forwarding needs of an entry, read in one piece.
+pub(crate) struct Found<F: Family> {
+    pub(crate) state: State,
+    pub(crate) rewritten: FlowKey<F::Addr>,
+    pub(crate) l3_delta: u16,
+    pub(crate) l4_delta: u16,
+    pub(crate) member: u16,
+    pub(crate) real: u16,
+    pub(crate) origin: [u32; 2],
+}
+
+/// The tick now. The coarse clock moves every few milliseconds and costs no clock read; it is there
+/// from Linux 5.11 on.
+#[inline(always)]
+pub(crate) fn now() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    time::tick(unsafe { bpf_ktime_get_coarse_ns() })
+}
+
+/// Where `key` may stand in this family's table.
+#[inline(always)]
+pub(crate) fn place<F: Family>(key: &FlowKey<F::Addr>) -> Place {
+    Place::new(hash_key(), key, Transport::Tcp, F::buckets())
+}
+
+/// The live entry for a segment and its fields. A SYN that finds a closed flow finds nothing: its
+/// ports are being used again.
+#[inline(always)]
+pub(crate) fn find<F: Family>(segment: &Segment<F>) -> Option<(Entry<F::Addr>, Found<F>)> {
+    let place = place::<F>(&segment.key);
+    let entry = match table::find_in(&Table::<F>::NEW, place.first, place.identity, &segment.key) {
+        Some(entry) => entry,
+        None => find_second::<F>(&segment.key, &place)?,
+    };
+    let found = read::<F>(&entry)?;
+    let over = matches!(found.state, State::Closed | State::Reset);
+    if over && segment.flags & (tcp::SYN | tcp::ACK) == tcp::SYN {
+        return None;
+    }
+    Some((entry, found))
+}
+
+/// The entry in the key's second bucket, where few are: looked for out of line.
+#[inline(always)]
+fn find_second<F: Family>(key: &FlowKey<F::Addr>, place: &Place) -> Option<Entry<F::Addr>> {
+    let scratch = scratch()?;
+    // SAFETY: this processor's map value.
+    unsafe { (*F::keys(scratch)).probe = *key };
+    let index = (F::CALLS.find)(place.second, place.identity);
+    if index < 0 {
+        return None;
+    }
+    table::find_at(&Table::<F>::NEW, index as u32, place.identity, key)
+}
+
+/// The entry at `index`, whatever state it is in.
+#[inline(always)]
+pub(crate) fn entry<F: Family>(index: u32) -> Option<Entry<F::Addr>> {
+    let slot = Table::<F>::slot(index)?;
+    // SAFETY: a map value.
+    let word = Word(unsafe { addr_of!((*slot.pointer()).word).read_volatile() });
+    Some(Entry { slot, word, index })
+}
+
+/// The fields of an entry, or `None` if it changed hands while they were read.
+#[inline(always)]
+pub(crate) fn read<F: Family>(entry: &Entry<F::Addr>) -> Option<Found<F>> {
+    let slot = entry.slot.pointer();
+    macro_rules! field {
+        ($name:ident) => {
+            addr_of!((*slot).$name).read_volatile()
+        };
+    }
+    // SAFETY: the slot is a map value.
+    let found = unsafe {
+        Found {
+            state: entry.word.state(),
+            rewritten: FlowKey {
+                src: field!(new_src),
+                dst: field!(new_dst),
+                ports: field!(new_ports),
+            },
+            l3_delta: field!(l3_delta),
+            l4_delta: field!(l4_delta),
+            member: field!(member),
+            real: field!(real),
+            origin: field!(origin),
+        }
+    };
+    entry.still().then_some(found)
+}
+
+/// # Safety
+/// `word` points into a map value.
+#[inline(always)]
+pub(crate) unsafe fn compare_exchange(word: *mut u64, old: u64, new: u64) -> u64 {
+    // SAFETY: by the caller's promise. Becomes `cmpxchg_64`, which is fully ordered.
+    let (before, _) = unsafe {
+        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(word, old, new)
+    };
+    before
+}
+
+/// Adds to a number that processors share; gives what it was.
+///
+/// # Safety
+/// `number` points into a map value.
+#[inline(always)]
+pub(crate) unsafe fn add(number: *mut u64, value: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(number, value) }
+}
+
+#[inline(always)]
+pub(crate) fn count(member: u16, flows: i64, open: i64) {
+    let Some(counts) = COUNTS.get_ptr_mut(member as u32) else {
+        return;
+    };
+    // SAFETY: a map value.
+    unsafe {
+        if flows != 0 {
+            add(&raw mut (*counts).flows, flows as u64);
+        }
+        if open != 0 {
+            add(&raw mut (*counts).open, open as u64);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn idle_timeout(member: u16) -> u32 {
+    match MEMBERS.get(member as u32) {
+        Some(member) => member.idle_timeout,
+        None => 0,
+    }
+}
+
+/// Claims a slot for the key in the scratch's probe; [`outline::encode`]d.
+#[inline(always)]
+pub(crate) fn claim<F: Family>(now: u32) -> i64 {
+    let Some(scratch) = scratch() else {
+        return outline::encode(Claim::Full);
+    };
+    // SAFETY: this processor's map value.
+    let probe = unsafe { &(*F::keys(scratch)).probe };
+    outline::encode(table::claim(
+        &Table::<F>::NEW,
+        place::<F>(probe),
+        probe,
+        now,
+    ))
+}
+
+/// [`table::survey`] for the key in the scratch's probe; [`outline::encode`]d.
+#[inline(always)]
+pub(crate) fn survey<F: Family>(place: Place, own: u32) -> i64 {
+    let Some(scratch) = scratch() else {
+        return outline::encode(Claim::Full);
+    };
+    // SAFETY: this processor's map value.
+    let probe = unsafe { &(*F::keys(scratch)).probe };
+    outline::encode(table::survey(&Table::<F>::NEW, place, probe, own))
+}
+
+/// Whether the flow with the forward entry at `index` is closed; its entry, if so.
+#[inline(always)]
+pub(crate) fn over<F: Family>(index: u32) -> Option<Entry<F::Addr>> {
+    entry::<F>(index).filter(|entry| matches!(entry.word.state(), State::Closed | State::Reset))
+}
+
+/// Forgets the flow whose forward entry is at `index`, if it is closed; 1 if it was this call that
+/// did. Whoever calls has seen a closed flow there, but an open one may be in its place by now.
+#[inline(always)]
+pub(crate) fn release<F: Family>(index: u32) -> u32 {
+    over::<F>(index)
+        .is_some_and(|entry| table::release(&Table::<F>::NEW, entry.slot, index, entry.word))
+        as u32
+}
+
+/// Looks for the key in the scratch's probe in one bucket. Not negative: its index.
+#[inline(always)]
+pub(crate) fn find_probe<F: Family>(bucket: u32, identity: u32) -> i64 {
+    let Some(scratch) = scratch() else {
+        return -1;
+    };
+    // SAFETY: this processor's map value.
+    let probe = unsafe { &(*F::keys(scratch)).probe };
+    match table::find_in(&Table::<F>::NEW, bucket, identity, probe) {
+        Some(entry) => entry.index as i64,
+        None => -1,
+    }
+}

@@ -1,0 +1,88 @@
+//! Maps and read-only globals; their names and meaning are in `lb_common::map`.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray};
+use lb_common::flow::Bucket;
+use lb_common::hash::HashKey;
+use lb_common::map::{
+    MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX,
+    TX_PORTS_MAX,
+};
+use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
+use lb_common::table::Sweep;
+use lb_common::verdict::VERDICT_COUNTERS;
+
+use crate::scratch::Scratch;
+
+#[map]
+pub(crate) static SERVICES: HashMap<ServiceKey, Service> =
+    HashMap::with_max_entries(SERVICES_MAX, 0);
+#[map]
+pub(crate) static RING: Array<u32> = Array::with_max_entries(RING_SLOTS, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static MEMBERS: Array<Member> = Array::with_max_entries(MEMBERS_MAX, 0);
+#[map]
+pub(crate) static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(MEMBERS_MAX, 0);
+#[map]
+pub(crate) static COUNTS: Array<Counts> = Array::with_max_entries(MEMBERS_MAX, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static REALS: Array<Real> = Array::with_max_entries(REALS_MAX, 0);
+#[map]
+pub(crate) static SNAT: Array<SnatSource> = Array::with_max_entries(SNAT_MAX, 0);
+#[map]
+pub(crate) static PORTS: Array<Port> = Array::with_max_entries(PORTS_MAX, 0);
+#[map]
+pub(crate) static TX_PORTS: DevMapHash = DevMapHash::with_max_entries(TX_PORTS_MAX, 0);
+#[map]
+pub(crate) static TURNS: Array<u64> = Array::with_max_entries(SERVICE_IDS_MAX, 0);
+#[map]
+pub(crate) static PORT_CURSORS: PerCpuArray<u32> = PerCpuArray::with_max_entries(REALS_MAX, 0);
+#[map]
+pub(crate) static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(VERDICT_COUNTERS, 0);
+#[map]
+pub(crate) static SWEEP: Array<Sweep> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+// The loader gives both tables their real size.
+#[map]
+pub(crate) static FLOWS4: Array<Bucket<u32>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static FLOWS6: Array<Bucket<[u64; 2]>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+#[unsafe(no_mangle)]
+static HASH_KEY: HashKey = HashKey::new(0, 0);
+#[unsafe(no_mangle)]
+static BUCKETS4_LEN: u32 = 1;
+#[unsafe(no_mangle)]
+static BUCKETS6_LEN: u32 = 1;
+#[unsafe(no_mangle)]
+static CPUS: u32 = 1;
+
+/// Reads a global that the loader has set: volatile, or the compiler would fold in the value above.
+macro_rules! global {
+    ($name:ident) => {
+        // SAFETY: a static's address is valid and aligned.
+        unsafe { core::ptr::addr_of!($name).read_volatile() }
+    };
+}
+
+#[inline(always)]
+pub(crate) fn hash_key() -> HashKey {
+    global!(HASH_KEY)
+}
+
+#[inline(always)]
+pub(crate) fn buckets4() -> u32 {
+    global!(BUCKETS4_LEN)
+}
+
+#[inline(always)]
+pub(crate) fn buckets6() -> u32 {
+    global!(BUCKETS6_LEN)
+}
+
+#[inline(always)]
+pub(crate) fn cpus() -> u32 {
+    global!(CPUS)
+}

@@ -1,0 +1,39 @@
+//! A processor's working memory: what is too large for the stack, or cannot be passed to a global
+//! function.
+
+use lb_common::flow::FlowKey;
+use lb_common::table::Notes;
+
+use crate::maps::SCRATCH;
+
+/// One a processor: XDP programs do not interrupt each other there.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) keys4: Keys<u32>,
+    pub(crate) keys6: Keys<[u64; 2]>,
+    /// Of the segment that opens a flow: its flags,
+    pub(crate) flags: u32,
+    /// its sequence number,
+    pub(crate) seq: u32,
+    /// where it came from,
+    pub(crate) origin: [u32; 2],
+    /// and the server chosen for it.
+    pub(crate) member: u16,
+    pub(crate) real: u16,
+    pub(crate) notes: Notes,
+}
+
+/// The keys of one family.
+#[repr(C)]
+pub(crate) struct Keys<A> {
+    /// The segment's.
+    pub(crate) segment: FlowKey<A>,
+    /// The one to look for, or to claim, next.
+    pub(crate) probe: FlowKey<A>,
+}
+
+/// This processor's scratch. There always is one.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(0)
+}
