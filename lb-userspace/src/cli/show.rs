@@ -1,0 +1,332 @@
+//! `lb show`: asks the agent and prints its documents.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
+
+use super::table::{
+    Align::{Left, Right},
+    bytes, seconds, table,
+};
+use super::{Failure, not_supported_yet};
+use crate::config;
+use crate::control::protocol::{
+    Drops, Flows, Info, Server, Servers, Service, Services, Traffic, Verdict,
+};
+use crate::control::{self, Request, Show, What};
+use crate::health::ServerHealth;
+
+/// Where an agent listens unless its configuration says otherwise.
+const SOCKET: &str = "/run/lb/control.sock";
+
+/// Arguments of `lb show`.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// What to show
+    what: Topic,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Most flows to list [default: 1000]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// The agent's configuration, which names its control socket
+    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
+    config: Option<PathBuf>,
+    /// The agent's control socket [default: /run/lb/control.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Topic {
+    /// What clients connect to
+    Services,
+    /// Servers, their health and their share
+    Servers,
+    /// Connections
+    Flows,
+    /// Packets not forwarded, by reason
+    Drops,
+    /// The agent, its interfaces and its memory
+    Info,
+    #[value(hide = true)]
+    Vrrp,
+    #[value(hide = true)]
+    Sync,
+}
+
+pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
+    let what = match args.what {
+        Topic::Services => What::Services,
+        Topic::Servers => What::Servers,
+        Topic::Flows => What::Flows,
+        Topic::Drops => What::Drops,
+        Topic::Info => What::Info,
+        Topic::Vrrp => return Err(not_supported_yet("show vrrp")),
+        Topic::Sync => return Err(not_supported_yet("show sync")),
+    };
+    let socket = socket(args)?;
+    let request = Request::Show(Show {
+        what,
+        limit: args.limit,
+    });
+    let document = control::ask(&socket, &request).map_err(Failure::at_run_time)?;
+    let text = if args.json {
+        document
+    } else {
+        render(what, &document)?.into_bytes()
+    };
+    print(&text).map_err(Failure::at_run_time)
+}
+
+fn socket(args: &ShowArgs) -> Result<PathBuf, Failure> {
+    match (&args.socket, &args.config) {
+        (Some(socket), _) => Ok(socket.clone()),
+        (None, Some(file)) => match config::load(file) {
+            Ok(loaded) => Ok(loaded.config.control.socket),
+            Err(errors) => {
+                eprintln!("{errors}");
+                Err(Failure::of_configuration())
+            }
+        },
+        (None, None) => Ok(SOCKET.into()),
+    }
+}
+
+/// A reader that has seen enough (`head`) is no error.
+fn print(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn render(what: What, document: &[u8]) -> Result<String, Failure> {
+    Ok(match what {
+        What::Services => services(&parse::<Services>(document)?),
+        What::Servers => servers(&parse::<Servers>(document)?),
+        What::Flows => flows(&parse::<Flows>(document)?),
+        What::Drops => drops(&parse::<Drops>(document)?),
+        What::Info => info(&parse::<Info>(document)?),
+    })
+}
+
+fn parse<T: DeserializeOwned>(document: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(document).map_err(|error| {
+        Failure::at_run_time(anyhow::anyhow!(
+            "the agent's answer is not understood ({error}): are it and this lb of one version?"
+        ))
+    })
+}
+
+fn services(document: &Services) -> String {
+    let columns = [
+        ("SERVICE", Left),
+        ("LISTEN", Left),
+        ("BALANCE", Left),
+        ("POOL", Left),
+        ("UP", Right),
+        ("OPEN", Right),
+        ("OPENED", Right),
+        ("PACKETS IN", Right),
+        ("PACKETS OUT", Right),
+        ("BYTES IN", Right),
+        ("BYTES OUT", Right),
+    ];
+    let row = |service: &Service| {
+        let listen: Vec<_> = service.listen.iter().map(ToString::to_string).collect();
+        let mut row = vec![
+            service.name.clone(),
+            listen.join(","),
+            service.balance.clone(),
+            service.pool.clone(),
+            format!("{}/{}", service.servers_up, service.servers_total),
+            service.flows.open_flows.to_string(),
+            service.flows.flows_opened_total.to_string(),
+        ];
+        row.extend(traffic(&service.traffic));
+        row
+    };
+    table(
+        &columns,
+        &document.services.iter().map(row).collect::<Vec<_>>(),
+    )
+}
+
+fn servers(document: &Servers) -> String {
+    let columns = [
+        ("SERVER", Left),
+        ("ADDRESS", Left),
+        ("STATE", Left),
+        ("SINCE", Right),
+        ("WEIGHT", Right),
+        ("OPEN", Right),
+        ("OPENED", Right),
+        ("PACKETS IN", Right),
+        ("PACKETS OUT", Right),
+        ("BYTES IN", Right),
+        ("BYTES OUT", Right),
+        ("WHY", Left),
+    ];
+    let row = |server: &Server| {
+        let mut state = match server.state {
+            ServerHealth::Up => "up".to_owned(),
+            ServerHealth::Down => "down".to_owned(),
+        };
+        if server.backup {
+            state.push_str(" backup");
+        }
+        if !server.enabled {
+            state.push_str(" disabled");
+        }
+        let mut row = vec![
+            format!("{}/{}", server.pool, server.name),
+            server.address.to_string(),
+            state,
+            seconds(server.since_seconds),
+            server.weight.to_string(),
+            server.flows.open_flows.to_string(),
+            server.flows.flows_opened_total.to_string(),
+        ];
+        row.extend(traffic(&server.traffic));
+        row.push(match &server.via {
+            None => format!("{}; no route to it", server.why),
+            Some(via) if via.mac.is_none() => {
+                format!(
+                    "{}; next hop on {} does not answer",
+                    server.why, via.interface
+                )
+            }
+            Some(_) => server.why.clone(),
+        });
+        row
+    };
+    table(
+        &columns,
+        &document.servers.iter().map(row).collect::<Vec<_>>(),
+    )
+}
+
+fn flows(document: &Flows) -> String {
+    let columns = [
+        ("CLIENT", Left),
+        ("VIP", Left),
+        ("NAT SOURCE", Left),
+        ("SERVER", Left),
+        ("NAME", Left),
+        ("SERVICE", Left),
+        ("STATE", Left),
+        ("IDLE", Right),
+    ];
+    let rows: Vec<_> = document
+        .flows
+        .iter()
+        .map(|flow| {
+            vec![
+                flow.client.to_string(),
+                flow.vip.to_string(),
+                flow.nat_source.to_string(),
+                flow.server.to_string(),
+                flow.server_name.clone().unwrap_or_else(|| "-".to_owned()),
+                flow.service.clone().unwrap_or_else(|| "-".to_owned()),
+                flow.state.clone(),
+                format!("{:.1}s", flow.idle_seconds),
+            ]
+        })
+        .collect();
+    let mut text = table(&columns, &rows);
+    if document.truncated {
+        text.push_str(&format!(
+            "the first {}; --limit N lists more\n",
+            document.shown
+        ));
+    }
+    text
+}
+
+fn drops(document: &Drops) -> String {
+    let list = |kind, verdicts: &[Verdict]| {
+        let columns = [(kind, Left), ("PACKETS", Right), ("MEANING", Left)];
+        let row = |verdict: &Verdict| {
+            let packets = verdict.packets.to_string();
+            vec![verdict.reason.clone(), packets, verdict.description.clone()]
+        };
+        table(&columns, &verdicts.iter().map(row).collect::<Vec<_>>())
+    };
+    let dropped = list("DROPPED", &document.drops);
+    let passed = list("LEFT TO THE KERNEL", &document.passes);
+    format!("{dropped}\n{passed}")
+}
+
+fn info(document: &Info) -> String {
+    let mut rows = vec![
+        (
+            "version",
+            format!("{} (layouts {})", document.version, document.abi),
+        ),
+        (
+            "process",
+            format!("{}, up {}", document.pid, seconds(document.uptime_seconds)),
+        ),
+        ("kernel", document.kernel.clone()),
+        ("configuration", document.config.display().to_string()),
+        (
+            "memory",
+            format!(
+                "{}, of which {} are maps",
+                bytes(document.resident_bytes),
+                bytes(document.resident_maps_bytes)
+            ),
+        ),
+    ];
+    for interface in &document.interfaces {
+        let mac = interface.mac.as_deref().unwrap_or("no MAC address");
+        let mtu = interface
+            .mtu
+            .map_or_else(|| "?".to_owned(), |mtu| mtu.to_string());
+        let text = format!(
+            "{}, {} mode, {mac}, MTU {mtu}",
+            interface.name, interface.mode
+        );
+        rows.push(("interface", text));
+    }
+    for flow_table in &document.flow_tables {
+        let share = 100.0 * flow_table.used as f64 / flow_table.slots.max(1) as f64;
+        rows.push((
+            "flow table",
+            format!(
+                "{}, {} of {} slots used ({share:.1} %), {}",
+                flow_table.family,
+                flow_table.used,
+                flow_table.slots,
+                bytes(flow_table.bytes)
+            ),
+        ));
+    }
+    for program in &document.programs {
+        let verified = program.verified_instructions.map_or_else(
+            || "the kernel does not say how many instructions it verified".to_owned(),
+            |count| format!("{count} instructions verified"),
+        );
+        rows.push(("program", format!("{}, {verified}", program.name)));
+    }
+    rows.iter()
+        .map(|(name, value)| format!("{name:<13}  {value}\n"))
+        .collect()
+}
+
+fn traffic(traffic: &Traffic) -> [String; 4] {
+    [
+        traffic.packets_in.to_string(),
+        traffic.packets_out.to_string(),
+        bytes(traffic.bytes_in),
+        bytes(traffic.bytes_out),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! The validated configuration: nothing past here can hold an invalid one.
+//!
+//! Text becomes a tree with places (`yaml`), the tree becomes a [`Config`] (`assemble`). A
+//! mistake is noted and reading goes on, so that one run reports all of them.
+
+mod address;
+mod assemble;
+mod check;
+mod diagnostic;
+mod duration;
+mod environment;
+pub mod host;
+mod load;
+mod place;
+mod pools;
+mod reader;
+mod secret;
+mod services;
+mod settings;
+mod show;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod vocabulary;
+mod yaml;
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
+pub use environment::Lookup;
+pub use load::{Loaded, load, parse};
+pub use show::show;
+pub use source::Source;
+
+use crate::model::{PoolName, ServerName, ServiceName, Weight};
+
+/// A whole configuration, all files joined, defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The data path.
+    pub dataplane: DataPlane,
+    /// The control socket.
+    pub control: Control,
+    /// Logging.
+    pub log: Log,
+    /// Groups of servers; inline `servers:` of a service become a pool of the service's name.
+    pub pools: Vec<Pool>,
+    /// What clients connect to.
+    pub services: Vec<Service>,
+}
+
+/// `dataplane:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataPlane {
+    /// Interfaces to attach to; `--iface` adds to them. Names, no doubles.
+    pub interfaces: Vec<String>,
+    /// How to attach.
+    pub xdp_mode: XdpMode,
+    /// Flows that the table holds.
+    pub flow_capacity: u32,
+    /// Ports for NAT on addresses that the host uses too.
+    pub source_ports: RangeInclusive<u16>,
+    /// Addresses that servers see connections come from.
+    pub nat_source: NatSource,
+}
+
+/// `dataplane.xdp_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpMode {
+    /// Driver mode where the interface has it, else generic, and says so.
+    Auto,
+    /// Driver mode or an error.
+    Driver,
+    /// In the kernel's generic receive path: works everywhere, slower.
+    Generic,
+}
+
+/// `dataplane.nat_source`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NatSource {
+    /// The address of the interface towards each server.
+    Auto,
+    /// These, per family; never empty.
+    Addresses(Vec<IpAddr>),
+}
+
+/// `control:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// The unix socket's path.
+    pub socket: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its group; `None`: the agent's.
+    pub group: Option<String>,
+}
+
+/// `log:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Least important level written.
+    pub level: LogLevel,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// `log.level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the variants are the words of the configuration"
+)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// One of `pools:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Unique.
+    pub name: PoolName,
+    /// Never empty, names unique in the pool.
+    pub servers: Vec<Server>,
+    /// Which backups take over.
+    pub backups: Backups,
+}
+
+/// `pools[].backups`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backups {
+    /// Only the first backup that is up.
+    First,
+    /// Every backup that is up.
+    All,
+}
+
+/// One of `pools[].servers`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Unique in its pool.
+    pub name: ServerName,
+    /// Where connections go. Never unspecified, multicast or loopback; port never 0.
+    pub address: SocketAddr,
+    /// Share of new flows.
+    pub weight: Weight,
+    /// Used only while no server that is not a backup is up.
+    pub backup: bool,
+    /// `false`: gets no new flows, as if drained at start.
+    pub enabled: bool,
+    /// How it is probed.
+    pub check: Check,
+}
+
+/// A server's health check.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Check {
+    /// Never probed, always up.
+    None,
+    /// A TCP connection must be accepted.
+    Tcp(Probe),
+}
+
+/// What every probing check has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// Where to probe: the server's address unless `check.address` or `check.port` says otherwise.
+    pub target: SocketAddr,
+    /// Start of one probe to the start of the next.
+    pub interval: Duration,
+    /// After which a probe has failed. Not longer than the interval.
+    pub timeout: Duration,
+    /// Consecutive successes that bring a down server up.
+    pub rise: NonZeroU32,
+    /// Consecutive failures that take an up server down.
+    pub fall: NonZeroU32,
+}
+
+/// One of `services:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Unique.
+    pub name: ServiceName,
+    /// Where clients connect to: never empty, unique over all services.
+    pub listen: Vec<SocketAddr>,
+    /// The transport.
+    pub protocol: Protocol,
+    /// Name of one of [`Config::pools`]; it exists.
+    pub pool: PoolName,
+    /// How packets reach the server.
+    pub forward: Forward,
+    /// How a server is chosen.
+    pub balance: Balance,
+    /// After which an open flow without packets may be forgotten.
+    pub idle_timeout: Duration,
+}
+
+/// `services[].protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+}
+
+/// `services[].forward`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// Source and destination rewritten.
+    Nat,
+}
+
+/// `services[].balance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, smoothly by weight.
+    RoundRobin,
+    /// By consistent hash of the connection's addresses and ports.
+    Maglev,
+}

@@ -1,0 +1,184 @@
+//! A configuration as YAML again, with every default written out.
+
+use std::fmt::Write as _;
+
+use super::duration;
+use super::{
+    Backups, Balance, Check, Config, Control, DataPlane, Forward, Log, LogFormat, LogLevel,
+    NatSource, Pool, Protocol, Server, Service, XdpMode,
+};
+
+/// YAML that reads back as the same configuration.
+pub fn show(config: &Config) -> String {
+    let mut out = Writer::default();
+    data_plane(&mut out, &config.dataplane);
+    control(&mut out, &config.control);
+    log(&mut out, &config.log);
+    out.list(0, "pools", &config.pools, pool);
+    out.list(0, "services", &config.services, service);
+    out.0
+}
+
+fn data_plane(out: &mut Writer, dataplane: &DataPlane) {
+    out.line(0, "dataplane:");
+    let interfaces: Vec<String> = dataplane
+        .interfaces
+        .iter()
+        .map(|name| quoted(name))
+        .collect();
+    out.key(1, "interfaces", format_args!("[{}]", interfaces.join(", ")));
+    let mode = match dataplane.xdp_mode {
+        XdpMode::Auto => "auto",
+        XdpMode::Driver => "driver",
+        XdpMode::Generic => "generic",
+    };
+    out.key(1, "xdp_mode", mode);
+    out.key(1, "flow_capacity", dataplane.flow_capacity);
+    let ports = &dataplane.source_ports;
+    out.key(
+        1,
+        "source_ports",
+        format_args!("{}-{}", ports.start(), ports.end()),
+    );
+    match &dataplane.nat_source {
+        NatSource::Auto => out.key(1, "nat_source", "auto"),
+        NatSource::Addresses(addresses) => {
+            let addresses: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();
+            out.key(1, "nat_source", format_args!("[{}]", addresses.join(", ")));
+        }
+    }
+}
+
+fn control(out: &mut Writer, control: &Control) {
+    out.line(0, "control:");
+    // Validated text: it came from a UTF-8 file.
+    out.key(1, "socket", quoted(&control.socket.to_string_lossy()));
+    out.key(1, "mode", format_args!("\"{:04o}\"", control.mode));
+    match &control.group {
+        Some(group) => out.key(1, "group", quoted(group)),
+        None => out.line(1, "# group: not set, the agent's own"),
+    }
+}
+
+fn log(out: &mut Writer, log: &Log) {
+    out.line(0, "log:");
+    let level = match log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    out.key(1, "level", level);
+    let format = match log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    out.key(1, "format", format);
+    out.key(1, "target", "stderr");
+    out.key(1, "connections", false);
+}
+
+fn pool(out: &mut Writer, pool: &Pool) {
+    out.item(1, "name", quoted(pool.name.as_str()));
+    let backups = match pool.backups {
+        Backups::First => "first",
+        Backups::All => "all",
+    };
+    out.key(2, "backups", backups);
+    out.list(2, "servers", &pool.servers, server);
+}
+
+fn server(out: &mut Writer, server: &Server) {
+    out.item(3, "name", quoted(server.name.as_str()));
+    out.key(4, "address", format_args!("\"{}\"", server.address));
+    out.key(4, "weight", server.weight.as_u16());
+    out.key(4, "backup", server.backup);
+    out.key(4, "enabled", server.enabled);
+    out.line(4, "check:");
+    match &server.check {
+        Check::None => out.key(5, "type", "none"),
+        Check::Tcp(probe) => {
+            out.key(5, "type", "tcp");
+            out.key(5, "address", format_args!("\"{}\"", probe.target.ip()));
+            out.key(5, "port", probe.target.port());
+            out.key(5, "interval", duration::show(probe.interval));
+            out.key(5, "timeout", duration::show(probe.timeout));
+            out.key(5, "rise", probe.rise);
+            out.key(5, "fall", probe.fall);
+        }
+    }
+}
+
+fn service(out: &mut Writer, service: &Service) {
+    out.item(1, "name", quoted(service.name.as_str()));
+    let listen: Vec<String> = service.listen.iter().map(|a| format!("\"{a}\"")).collect();
+    out.key(2, "listen", format_args!("[{}]", listen.join(", ")));
+    let protocol = match service.protocol {
+        Protocol::Tcp => "tcp",
+    };
+    out.key(2, "protocol", protocol);
+    out.key(2, "pool", quoted(service.pool.as_str()));
+    let forward = match service.forward {
+        Forward::Nat => "nat",
+    };
+    out.key(2, "forward", forward);
+    let balance = match service.balance {
+        Balance::RoundRobin => "roundrobin",
+        Balance::Maglev => "maglev",
+    };
+    out.key(2, "balance", balance);
+    out.key(2, "idle_timeout", duration::show(service.idle_timeout));
+}
+
+/// YAML lines, two spaces a level.
+#[derive(Default)]
+struct Writer(String);
+
+impl Writer {
+    fn line(&mut self, level: usize, text: &str) {
+        let indent = level * 2;
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(self.0, "{:indent$}{text}", "");
+    }
+
+    fn key(&mut self, level: usize, key: &str, value: impl std::fmt::Display) {
+        let indent = level * 2;
+        let _ = writeln!(self.0, "{:indent$}{key}: {value}", "");
+    }
+
+    /// The first key of a list's item, whose other keys are one level deeper.
+    fn item(&mut self, level: usize, key: &str, value: impl std::fmt::Display) {
+        let indent = level * 2;
+        let _ = writeln!(self.0, "{:indent$}- {key}: {value}", "");
+    }
+
+    fn list<T>(&mut self, level: usize, key: &str, items: &[T], each: impl Fn(&mut Self, &T)) {
+        if items.is_empty() {
+            self.key(level, key, "[]");
+            return;
+        }
+        self.line(level, &format!("{key}:"));
+        for item in items {
+            each(self, item);
+        }
+    }
+}
+
+/// In double quotes: names such as `no` or `1` stay text, and nothing in it is special.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // `${` would refer to a variable.
+            '$' => quoted.push_str("\\x24"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

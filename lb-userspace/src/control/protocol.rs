@@ -1,0 +1,309 @@
+//! What goes over the control socket, one type a document.
+//!
+//! Scripts rely on these names: fields are added, never renamed, and never change their unit.
+//! Counters start at zero when the data path is loaded. Requests with unknown fields are refused;
+//! readers of documents must ignore fields that they do not know.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::ServerHealth;
+
+/// One request: a line of JSON such as `{"show":{"what":"flows","limit":10}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// `lb show`.
+    Show(Show),
+}
+
+/// What to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Which document.
+    pub what: What,
+    /// Most flows to list; [`DEFAULT_FLOW_LIMIT`] unless given. Other documents are never cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// Flows that `lb show flows` lists unless told otherwise: a table of a million would take minutes
+/// to scroll past.
+pub const DEFAULT_FLOW_LIMIT: u64 = 1000;
+
+/// The documents there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// [`Services`].
+    Services,
+    /// [`Servers`].
+    Servers,
+    /// [`Flows`].
+    Flows,
+    /// [`Drops`].
+    Drops,
+    /// [`Info`].
+    Info,
+}
+
+/// The answer to a request that could not be served, in place of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why, for people.
+    pub error: String,
+}
+
+/// Packets and bytes, Ethernet headers included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets from clients to servers.
+    pub packets_in: u64,
+    /// Bytes from clients to servers.
+    pub bytes_in: u64,
+    /// Packets from servers to clients.
+    pub packets_out: u64,
+    /// Bytes from servers to clients.
+    pub bytes_out: u64,
+}
+
+/// Flows of a service or a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowCounts {
+    /// Flows whose handshake is complete and that have not been closed.
+    pub open_flows: u64,
+    /// Flow table entries held, whatever their state.
+    pub flows: u64,
+    /// Flows ever made.
+    pub flows_opened_total: u64,
+}
+
+/// `lb show services`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Services {
+    /// In the order of the configuration.
+    pub services: Vec<Service>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Where clients connect to.
+    pub listen: Vec<SocketAddr>,
+    /// `tcp`.
+    pub protocol: String,
+    /// `nat`.
+    pub forward: String,
+    /// `roundrobin` or `maglev`.
+    pub balance: String,
+    /// The pool its servers are in.
+    pub pool: String,
+    /// Servers of the pool that are up and enabled.
+    pub servers_up: u64,
+    /// All servers of the pool.
+    pub servers_total: u64,
+    /// Its flows.
+    #[serde(flatten)]
+    pub flows: FlowCounts,
+    /// Its packets.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// `lb show servers`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Servers {
+    /// By pool and server in the order of the configuration.
+    pub servers: Vec<Server>,
+}
+
+/// One server of one pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its pool.
+    pub pool: String,
+    /// Its name there.
+    pub name: String,
+    /// Where connections go.
+    pub address: SocketAddr,
+    /// What the checks say of it.
+    pub state: ServerHealth,
+    /// Why it is in that state, in one line.
+    pub why: String,
+    /// Whole seconds in that state.
+    pub since_seconds: u64,
+    /// Its share of new flows.
+    pub weight: u16,
+    /// Used only while no other server is up.
+    pub backup: bool,
+    /// `false`: gets no new flows by configuration.
+    pub enabled: bool,
+    /// Its flows, over all services.
+    #[serde(flatten)]
+    pub flows: FlowCounts,
+    /// Its packets, over all services.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// How packets reach it; `null` without a route.
+    pub via: Option<Via>,
+    /// Its check; `null` for `check: none`.
+    pub check: Option<Check>,
+}
+
+/// The way to a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// The interface that packets leave by.
+    pub interface: String,
+    /// The next hop's MAC address, `null` while it does not answer.
+    pub mac: Option<String>,
+    /// The address that the kernel uses as source: where checks come from.
+    pub source: IpAddr,
+}
+
+/// A server's check and its last result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// `tcp`.
+    pub kind: String,
+    /// Where it connects to.
+    pub target: SocketAddr,
+    /// Milliseconds from one probe to the next.
+    pub interval_ms: u64,
+    /// Successes in a row that bring the server up.
+    pub rise: u32,
+    /// Failures in a row that take it down.
+    pub fall: u32,
+    /// Successes in a row up to now.
+    pub successes: u32,
+    /// Failures in a row up to now.
+    pub failures: u32,
+    /// Milliseconds that the last probe took; `null` before the first.
+    pub duration_ms: Option<f64>,
+    /// What the last probe found, in one line; `null` before the first.
+    pub last_result: Option<String>,
+    /// Whether the last probe succeeded; `null` before the first.
+    pub last_ok: Option<bool>,
+}
+
+/// `lb show flows`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Flows {
+    /// In the order of the table, which means nothing.
+    pub flows: Vec<Flow>,
+    /// How many are listed.
+    pub shown: u64,
+    /// Whether the limit cut the list.
+    pub truncated: bool,
+}
+
+/// One flow, seen from the client's direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The client.
+    pub client: SocketAddr,
+    /// What it connected to.
+    pub vip: SocketAddr,
+    /// What the server sees as the client.
+    pub nat_source: SocketAddr,
+    /// The server's address.
+    pub server: SocketAddr,
+    /// The server's name, `POOL/SERVER`; `null` if the configuration no longer has it.
+    pub server_name: Option<String>,
+    /// The service's name; `null` if the configuration no longer has it.
+    pub service: Option<String>,
+    /// Its state, a word.
+    pub state: String,
+    /// Seconds since its last packet in either direction.
+    pub idle_seconds: f64,
+}
+
+/// `lb show drops`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// Packets dropped, one entry a reason, in the order of the program's reasons.
+    pub drops: Vec<Verdict>,
+    /// Packets left to the kernel's stack, likewise.
+    pub passes: Vec<Verdict>,
+}
+
+/// One reason and its packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// A word; metrics use the same.
+    pub reason: String,
+    /// Packets since the data path was loaded.
+    pub packets: u64,
+    /// What it means, in one sentence.
+    pub description: String,
+}
+
+/// `lb show info`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// Version of the agent.
+    pub version: String,
+    /// Version of the layouts that agent and program share.
+    pub abi: u32,
+    /// Process id of the agent.
+    pub pid: u32,
+    /// Whole seconds since the agent started.
+    pub uptime_seconds: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The configuration file, as the agent was given it.
+    pub config: PathBuf,
+    /// Resident memory of the agent in bytes, as the kernel counts it.
+    pub resident_bytes: u64,
+    /// Of that, flow tables and other maps, which the agent has mapped.
+    pub resident_maps_bytes: u64,
+    /// The interfaces that the program is attached to.
+    pub interfaces: Vec<Interface>,
+    /// The flow tables, IPv4 first.
+    pub flow_tables: Vec<FlowTable>,
+    /// The programs loaded.
+    pub programs: Vec<Program>,
+}
+
+/// An interface that the program is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// `driver` or `generic`.
+    pub mode: String,
+    /// Its MAC address.
+    pub mac: Option<String>,
+    /// Largest IP packet, in bytes.
+    pub mtu: Option<u32>,
+}
+
+/// A flow table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowTable {
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// Entries it has room for. A flow takes two, one a direction.
+    pub slots: u64,
+    /// Entries in use.
+    pub used: u64,
+    /// Memory of the table in bytes.
+    pub bytes: u64,
+}
+
+/// A loaded BPF program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// Instructions that the kernel's verifier walked (its limit is a million); `null` where the
+    /// kernel does not say (before 5.16).
+    pub verified_instructions: Option<u32>,
+}

@@ -1,0 +1,116 @@
+//! Sizes, keys, and the way into the kernel.
+
+use std::io;
+use std::net::SocketAddr;
+
+use aya::maps::{Map, MapData};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+use lb_common::flow::BUCKET_SLOTS;
+use lb_common::hash::HashKey;
+use lb_common::map;
+
+use super::{FlowTables, Kernel, LoadError, Mapping};
+use crate::config::Config;
+use crate::desired::ring_slots;
+
+/// Entries that a flow takes: one a direction.
+const ENTRIES: u64 = 2;
+
+/// The share of the IPv4 table's buckets that the IPv6 table gets where no service listens on an
+/// IPv6 address: nobody needs it then.
+const IDLE_SHARE: u32 = 16;
+
+/// Buckets of a table for `flows` flows: seven of eight slots are in use when it is full. Fuller
+/// than that, new flows would too often find both their buckets taken.
+const fn buckets(flows: u32) -> u32 {
+    let slots = (flows as u64 * ENTRIES * 8).div_ceil(7);
+    slots.div_ceil(BUCKET_SLOTS as u64) as u32
+}
+
+impl Kernel {
+    /// Loads the programs, with tables of the size that `config` asks for. Packets are not touched
+    /// until [`Kernel::attach`].
+    pub fn load(config: &Config) -> Result<Self, LoadError> {
+        let buckets4 = buckets(config.dataplane.flow_capacity);
+        let mut listening = config.services.iter().flat_map(|service| &service.listen);
+        let buckets6 = if listening.any(SocketAddr::is_ipv6) {
+            buckets4
+        } else {
+            buckets4.div_ceil(IDLE_SHARE)
+        };
+        let key = hash_key()?;
+        let key = [key.add, key.multiply];
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(_, error)| LoadError::Random(error))
+            .map(|cpus| cpus as u32)?;
+        let mut ebpf = EbpfLoader::new()
+            .override_global(map::HASH_KEY, &key[..], true)
+            .override_global(map::BUCKETS4, &buckets4, true)
+            .override_global(map::BUCKETS6, &buckets6, true)
+            .override_global(map::CPUS, &cpus, true)
+            .map_max_entries(map::FLOWS4, buckets4)
+            .map_max_entries(map::FLOWS6, buckets6)
+            .map_max_entries(map::RING, ring_slots(config))
+            .load(crate::OBJECT)?;
+        for name in [map::PROGRAM, map::EXPIRE_PROGRAM] {
+            program(&mut ebpf, name)?
+                .load()
+                .map_err(|error| LoadError::of_program(name, error))?;
+        }
+        Ok(Self {
+            flows: FlowTables::new(
+                Mapping::new(array(&ebpf, map::FLOWS4)?, map::FLOWS4)?,
+                Mapping::new(array(&ebpf, map::FLOWS6)?, map::FLOWS6)?,
+            ),
+            counts: Mapping::new(array(&ebpf, map::COUNTS)?, map::COUNTS)?,
+            ring: Mapping::new(array(&ebpf, map::RING)?, map::RING)?,
+            sweep: Mapping::new(array(&ebpf, map::SWEEP)?, map::SWEEP)?,
+            interfaces: Vec::new(),
+            expiry_debt: std::time::Duration::ZERO,
+            ebpf,
+        })
+    }
+}
+
+/// The program of this name.
+pub(super) fn program<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut Xdp, LoadError> {
+    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    program.try_into().map_err(|_| LoadError::Missing(name))
+}
+
+fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, LoadError> {
+    match ebpf.map(name) {
+        Some(Map::Array(data)) => Ok(data),
+        _ => Err(LoadError::Missing(name)),
+    }
+}
+
+/// Random numbers that nobody outside knows.
+fn hash_key() -> Result<HashKey, LoadError> {
+    let mut bytes = [0_u8; 16];
+    // SAFETY: the buffer is as long as is said.
+    let read = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if read != bytes.len() as isize {
+        return Err(LoadError::Random(io::Error::last_os_error()));
+    }
+    let number = u128::from_ne_bytes(bytes);
+    Ok(HashKey::new(number as u64, (number >> 64) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::buckets;
+
+    #[test]
+    fn a_full_table_has_one_slot_in_eight_free() {
+        for flows in [1_024, 65_536, 1_048_576, 16_777_216] {
+            let slots = f64::from(buckets(flows)) * 8.0;
+            let load = f64::from(flows) * 2.0 / slots;
+            assert!((0.87..=0.875).contains(&load), "{flows}: {load}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What the maps should say: a pure function of the configuration, health and network.
+//!
+//! Nothing here knows ids, ring slices or what the maps say now; that is [`crate::reconcile`].
+
+mod eligible;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use lb_common::map::RING_SLOTS;
+use lb_common::service::{Pick, Port, ServiceKey, SnatSource};
+use lb_common::time::TICK_NANOS;
+
+pub use eligible::eligible;
+
+use crate::config::{Balance, Config, NatSource, Pool, Server, Service};
+use crate::dataplane::wire;
+use crate::health::HealthView;
+use crate::model::{Family, ServerKey, ServiceHalf};
+use crate::neighbour::{Hop, Network};
+use crate::ring::{maglev, smooth};
+
+/// Everything that the maps should say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DesiredState {
+    /// The interfaces that are forwarded on, by index.
+    pub ports: BTreeMap<u32, Port>,
+    /// The servers by address: one of several pools at the same address and port is one here.
+    pub reals: BTreeMap<SocketAddr, DesiredReal>,
+    /// The services.
+    pub services: BTreeMap<ServiceHalf, DesiredService>,
+    /// Addresses that any service listens on.
+    pub marks: BTreeSet<IpAddr>,
+}
+
+/// A server, whether or not it gets new flows: its open ones go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredReal {
+    /// How it is reached; `None`: not known (yet), packets to it are dropped and counted.
+    pub way: Option<Way>,
+    /// What it sees connections come from; empty without a route.
+    pub sources: Vec<SnatSource>,
+}
+
+/// How a server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Destination and source MAC address, as the maps hold them.
+    pub ethernet: [u32; 3],
+    /// Interface to leave by.
+    pub ifindex: u32,
+    /// Largest IP packet, in bytes.
+    pub mtu: u32,
+}
+
+/// A service's half of one address family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredService {
+    /// Where clients connect to.
+    pub listen: BTreeSet<ServiceKey>,
+    /// Ticks after which an open flow without packets may be forgotten.
+    pub idle_timeout: u32,
+    /// All servers of its pool that are of its family, and their addresses.
+    pub members: BTreeMap<ServerKey, SocketAddr>,
+    /// Which of them get new flows, and how.
+    pub ring: DesiredRing,
+}
+
+/// How a service's new flows are shared out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredRing {
+    /// The order of servers.
+    pub algorithm: Algorithm,
+    /// The servers that get new flows and their weights, none zero.
+    pub shares: BTreeMap<ServerKey, u16>,
+}
+
+/// How a ring is built and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Smooth weighted round-robin, in turn.
+    RoundRobin,
+    /// A Maglev table, by hash of the connection.
+    Maglev {
+        /// Slots.
+        len: u32,
+    },
+}
+
+impl Algorithm {
+    /// How the data path reads the ring.
+    pub const fn pick(self) -> Pick {
+        match self {
+            Self::RoundRobin => Pick::Next,
+            Self::Maglev { .. } => Pick::HashTuple,
+        }
+    }
+}
+
+/// What the maps should say.
+///
+/// `config` is validated: every service's pool exists and has a server of each family that the
+/// service listens on.
+pub fn desired(config: &Config, health: &HealthView, network: &Network) -> DesiredState {
+    let mut state = DesiredState {
+        ports: network
+            .links
+            .iter()
+            .map(|(&ifindex, link)| (ifindex, port(link)))
+            .collect(),
+        ..DesiredState::default()
+    };
+    for service in &config.services {
+        let Some(pool) = config.pools.iter().find(|pool| pool.name == service.pool) else {
+            continue;
+        };
+        let families: BTreeSet<Family> = service.listen.iter().map(Family::of).collect();
+        for family in families {
+            let half = half(service, pool, family, health);
+            for &address in half.members.values() {
+                let real = || real(address, config, network);
+                state.reals.entry(address).or_insert_with(real);
+            }
+            let service = service.name.clone();
+            state.services.insert(ServiceHalf { service, family }, half);
+        }
+        state
+            .marks
+            .extend(service.listen.iter().map(SocketAddr::ip));
+    }
+    state
+}
+
+/// What `service` is on one address family.
+fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> DesiredService {
+    let key = |server: &Server| ServerKey {
+        pool: pool.name.clone(),
+        server: server.name.clone(),
+    };
+    let servers = || {
+        let of_family = |server: &&Server| Family::of(&server.address) == family;
+        pool.servers.iter().filter(of_family)
+    };
+    let listen = service.listen.iter();
+    DesiredService {
+        listen: listen
+            .filter(|listen| Family::of(listen) == family)
+            .map(|&listen| wire::service_key(listen, service.protocol))
+            .collect(),
+        idle_timeout: ticks(service.idle_timeout),
+        members: servers()
+            .map(|server| (key(server), server.address))
+            .collect(),
+        ring: DesiredRing {
+            algorithm: match service.balance {
+                Balance::RoundRobin => Algorithm::RoundRobin,
+                Balance::Maglev => Algorithm::Maglev {
+                    len: maglev::table_len(servers().count()),
+                },
+            },
+            shares: eligible(pool, family, health)
+                .map(|server| (key(server), server.weight.as_u16()))
+                .collect(),
+        },
+    }
+}
+
+/// Slots for the rings of all services in `config`: each as long as it can get, three times over,
+/// for the ring in use, the one that takes its place, and one that rests
+/// ([`crate::ring::slices`]). Never fewer than the map has by itself, so that a reload may add some.
+pub fn ring_slots(config: &Config) -> u32 {
+    let longest = |service: &Service| {
+        let families: BTreeSet<Family> = service.listen.iter().map(Family::of).collect();
+        let servers = config
+            .pools
+            .iter()
+            .find(|pool| pool.name == service.pool)
+            .map_or(0, |pool| pool.servers.len());
+        let ring = match service.balance {
+            Balance::RoundRobin => servers.max(smooth::MAX_LEN) as u32,
+            Balance::Maglev => maglev::table_len(servers),
+        };
+        ring.saturating_mul(families.len() as u32)
+    };
+    let slots = config
+        .services
+        .iter()
+        .map(longest)
+        .fold(0, u32::saturating_add);
+    slots.saturating_mul(3).max(RING_SLOTS)
+}
+
+fn port(link: &crate::neighbour::Link) -> Port {
+    let [a, b, c, d, e, f] = link.mac;
+    Port {
+        mac_head: u32::from_ne_bytes([a, b, c, d]),
+        mac_tail: u16::from_ne_bytes([e, f]),
+        known: 1,
+        mtu: link.mtu,
+    }
+}
+
+fn real(address: SocketAddr, config: &Config, network: &Network) -> DesiredReal {
+    let hop = network.hops.get(&address.ip());
+    DesiredReal {
+        way: hop.and_then(|hop| way(hop, network)),
+        sources: sources(address, hop, config),
+    }
+}
+
+fn way(hop: &Hop, network: &Network) -> Option<Way> {
+    let destination = hop.mac?;
+    // An interface that we are not attached to: the data path finds that it cannot redirect there
+    // and counts just that. Neither of these values is used then.
+    let (source, mtu) = match network.links.get(&hop.ifindex) {
+        Some(link) => (link.mac, link.mtu),
+        None => ([0; 6], u32::from(u16::MAX)),
+    };
+    Some(Way {
+        ethernet: wire::ethernet(destination, source),
+        ifindex: hop.ifindex,
+        mtu,
+    })
+}
+
+/// The addresses that the server sees connections come from. The host uses all of them itself, so
+/// the ports are those set apart for us.
+fn sources(server: SocketAddr, hop: Option<&Hop>, config: &Config) -> Vec<SnatSource> {
+    let source = |address: IpAddr| SnatSource {
+        addr: wire::words(address),
+        port_low: *config.dataplane.source_ports.start(),
+        port_high: *config.dataplane.source_ports.end(),
+    };
+    match &config.dataplane.nat_source {
+        NatSource::Auto => hop.map(|hop| source(hop.source)).into_iter().collect(),
+        NatSource::Addresses(addresses) => addresses
+            .iter()
+            .filter(|address| address.is_ipv4() == server.is_ipv4())
+            .map(|&address| source(address))
+            .collect(),
+    }
+}
+
+/// The data path's clock wraps: no timeout may exceed half its range (26 days).
+fn ticks(timeout: Duration) -> u32 {
+    let ticks = timeout.as_nanos().div_ceil(u128::from(TICK_NANOS));
+    u32::try_from(ticks).unwrap_or(u32::MAX).min(u32::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The `lb` program.
+
+fn main() -> std::process::ExitCode {
+    lb_userspace::cli::main()
+}

@@ -1,0 +1,153 @@
+//! Gives ids and slices to what is wanted and has none. Touches no map.
+
+use lb_common::map::{RING, SNAT};
+
+use super::books::{
+    Books, MemberEntry, RealEntry, Record, Ring, RingContent, ServiceEntry, SourceSet,
+};
+use super::id_pool::IdPool;
+use super::{MemberKey, ReconcileError};
+use crate::dataplane::MemberId;
+use crate::dataplane::ids::Id;
+use crate::desired::{Algorithm, DesiredService, DesiredState};
+use crate::model::ServiceHalf;
+use crate::ring::{Identity, Share, maglev, smooth_round_robin};
+
+/// Ids for servers, services and members; slices for NAT sources.
+pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec<ReconcileError>) {
+    for (address, real) in &desired.reals {
+        if !books.reals.contains_key(address)
+            && let Some(id) = id(&mut books.real_ids, failed, || address.to_string())
+        {
+            let record = Record::default();
+            books.reals.insert(*address, RealEntry { id, record });
+        }
+        if !real.sources.is_empty() && books.source_set(&real.sources).is_none() {
+            let len = real.sources.len() as u32;
+            match books.snat.allocate(len) {
+                Some(slice) => books.sources.push(SourceSet {
+                    slice,
+                    sources: real.sources.clone(),
+                    written: false,
+                }),
+                None => failed.push(ReconcileError::NoRoom {
+                    map: SNAT,
+                    len,
+                    wanted: format!("the nat_source addresses of {address}"),
+                }),
+            }
+        }
+    }
+    for (name, service) in &desired.services {
+        if !books.services.contains_key(name) {
+            let Some(id) = id(&mut books.service_ids, failed, || format!("service {name}")) else {
+                continue;
+            };
+            let entry = ServiceEntry {
+                id,
+                ring: None,
+                replaced: Vec::new(),
+            };
+            books.services.insert(name.clone(), entry);
+        }
+        for key in member_keys(name, service) {
+            if !books.members.contains_key(&key)
+                && let Some(id) = id(&mut books.member_ids, failed, || {
+                    format!("{} of service {name}", key.server)
+                })
+            {
+                let record = Record::default();
+                books.members.insert(key, MemberEntry { id, record });
+            }
+        }
+    }
+}
+
+/// The members that a service should have.
+pub(super) fn member_keys<'a>(
+    name: &'a ServiceHalf,
+    service: &'a DesiredService,
+) -> impl Iterator<Item = MemberKey> + 'a {
+    service.members.iter().map(|(server, address)| MemberKey {
+        service: name.clone(),
+        server: server.clone(),
+        address: *address,
+    })
+}
+
+/// Builds the rings that are not as they should be, each in a slice of its own. A ring names only
+/// members that are in the maps.
+pub(super) fn lay_out_rings(
+    books: &mut Books,
+    desired: &DesiredState,
+    failed: &mut Vec<ReconcileError>,
+) {
+    for (name, service) in &desired.services {
+        let content = content(books, name, service);
+        let Some(entry) = books.services.get_mut(name) else {
+            continue;
+        };
+        if entry
+            .ring
+            .as_ref()
+            .is_some_and(|ring| ring.content == content)
+        {
+            continue;
+        }
+        let slots = match content.algorithm {
+            Algorithm::RoundRobin => smooth_round_robin(&content.shares),
+            Algorithm::Maglev { len } => maglev(&content.shares, len),
+        };
+        let len = slots.len() as u32;
+        match books.rings.allocate(len) {
+            Some(slice) => {
+                let ring = Ring {
+                    slice,
+                    content,
+                    slots,
+                };
+                entry.replaced.extend(entry.ring.replace(ring));
+            }
+            None => failed.push(ReconcileError::NoRoom {
+                map: RING,
+                len,
+                wanted: format!("the ring of service {name}"),
+            }),
+        }
+    }
+}
+
+fn content(books: &Books, name: &ServiceHalf, service: &DesiredService) -> RingContent {
+    let shares = member_keys(name, service)
+        .filter_map(|key| {
+            let weight = *service.ring.shares.get(&key.server)?;
+            let member = books.members.get(&key)?;
+            member.record.held.as_ref()?;
+            Some(Share {
+                identity: Identity::of(key.address),
+                weight,
+                value: member.id,
+            })
+        })
+        .collect::<Vec<Share<MemberId>>>();
+    RingContent {
+        algorithm: service.ring.algorithm,
+        shares,
+    }
+}
+
+fn id<I: Id>(
+    ids: &mut IdPool<I>,
+    failed: &mut Vec<ReconcileError>,
+    wanted: impl Fn() -> String,
+) -> Option<I> {
+    let id = ids.allocate();
+    if id.is_none() {
+        failed.push(ReconcileError::NoId {
+            kind: I::KIND,
+            most: I::END - 1,
+            wanted: wanted(),
+        });
+    }
+    id
+}
