@@ -1,0 +1,294 @@
+//! The real XDP programs, loaded but attached to nothing: packets go in and come out by
+//! BPF_PROG_TEST_RUN, maps are set and read by the test.
+//!
+//! A program run so sees the interfaces of the calling thread's network namespace, and the kernel
+//! refuses an interface index that does not exist there: see [`ports`].
+
+mod mapped;
+pub mod ports;
+mod run;
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader, Pod};
+use lb_common::addr::Address;
+use lb_common::flow::{BUCKET_SLOTS, Bucket, Slot};
+use lb_common::hash::HashKey;
+use lb_common::map;
+use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
+use lb_common::table::Sweep;
+use lb_common::time;
+
+pub use self::mapped::Mapped;
+pub(crate) use self::run::XdpMd;
+pub use self::run::{Ran, Verdict};
+
+/// What the programs are loaded with.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Buckets of the IPv4 flow table.
+    pub buckets4: u32,
+    /// Buckets of the IPv6 flow table.
+    pub buckets6: u32,
+    /// What the program takes for the number of processors.
+    pub cpus: u32,
+    /// Slots of all rings together.
+    pub ring: u32,
+    /// Key of the flow table's hash.
+    pub hash_key: HashKey,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            buckets4: 64,
+            buckets6: 64,
+            cpus: 1,
+            ring: 4_096,
+            hash_key: HashKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211),
+        }
+    }
+}
+
+/// The loaded programs with their maps.
+#[derive(Debug)]
+pub struct Plane {
+    ebpf: Ebpf,
+    sizes: Sizes,
+    flows4: Mapped<Bucket<u32>>,
+    flows6: Mapped<Bucket<[u64; 2]>>,
+    counts: Mapped<Counts>,
+    sweep: Mapped<Sweep>,
+}
+
+impl Plane {
+    /// Loads the programs. Needs root.
+    pub fn load(sizes: Sizes) -> Result<Self> {
+        let key = [sizes.hash_key.add, sizes.hash_key.multiply];
+        let mut ebpf = EbpfLoader::new()
+            .override_global("HASH_KEY", &key[..], true)
+            .override_global(map::BUCKETS4, &sizes.buckets4, true)
+            .override_global(map::BUCKETS6, &sizes.buckets6, true)
+            .override_global(map::CPUS, &sizes.cpus, true)
+            .map_max_entries(map::FLOWS4, sizes.buckets4)
+            .map_max_entries(map::FLOWS6, sizes.buckets6)
+            .map_max_entries(map::RING, sizes.ring)
+            .load(lb_userspace::OBJECT)
+            .context("cannot load the BPF object")?;
+        for name in [map::PROGRAM, map::EXPIRE_PROGRAM] {
+            let program: &mut Xdp = ebpf
+                .program_mut(name)
+                .with_context(|| format!("the object has no program {name}"))?
+                .try_into()?;
+            program
+                .load()
+                .with_context(|| format!("the kernel refuses {name}"))?;
+        }
+        Ok(Self {
+            flows4: Mapped::new(&ebpf, map::FLOWS4)?,
+            flows6: Mapped::new(&ebpf, map::FLOWS6)?,
+            counts: Mapped::new(&ebpf, map::COUNTS)?,
+            sweep: Mapped::new(&ebpf, map::SWEEP)?,
+            ebpf,
+            sizes,
+        })
+    }
+
+    /// What it was loaded with.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// The loader's object, for what this type does not offer.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Writes a listening address or an address mark.
+    pub fn set_service(&mut self, key: ServiceKey, service: Service) -> Result<()> {
+        let mut map: HashMap<_, ServiceKey, Service> = self.map_mut(map::SERVICES)?.try_into()?;
+        Ok(map.insert(key, service, 0)?)
+    }
+
+    /// Removes a listening address.
+    pub fn remove_service(&mut self, key: ServiceKey) -> Result<()> {
+        let mut map: HashMap<_, ServiceKey, Service> = self.map_mut(map::SERVICES)?.try_into()?;
+        Ok(map.remove(&key)?)
+    }
+
+    /// Writes ring slots (member ids) from `base` on.
+    pub fn set_ring(&mut self, base: u32, members: &[u32]) -> Result<()> {
+        for (index, &member) in (base..).zip(members) {
+            self.set_array(map::RING, index, member)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a member.
+    pub fn set_member(&mut self, id: u16, member: Member) -> Result<()> {
+        self.set_array(map::MEMBERS, id.into(), member)
+    }
+
+    /// Writes a server.
+    pub fn set_real(&mut self, id: u16, real: Real) -> Result<()> {
+        self.set_array(map::REALS, id.into(), real)
+    }
+
+    /// A server as it was written.
+    pub fn real(&self, id: u16) -> Result<Real> {
+        self.get_array(map::REALS, id.into())
+    }
+
+    /// Writes NAT sources from `base` on.
+    pub fn set_snat(&mut self, base: u32, sources: &[SnatSource]) -> Result<()> {
+        for (index, &source) in (base..).zip(sources) {
+            self.set_array(map::SNAT, index, source)?;
+        }
+        Ok(())
+    }
+
+    /// Describes an interface.
+    pub fn set_port(&mut self, ifindex: u32, port: Port) -> Result<()> {
+        self.set_array(map::PORTS, ifindex, port)
+    }
+
+    /// Lets frames leave by an interface of the calling thread's network namespace.
+    pub fn allow_tx(&mut self, ifindex: u32) -> Result<()> {
+        let mut map: DevMapHash<_> = self.map_mut(map::TX_PORTS)?.try_into()?;
+        Ok(map.insert(ifindex, ifindex, None, 0)?)
+    }
+
+    /// Lets no frame leave by an interface any more.
+    pub fn forbid_tx(&mut self, ifindex: u32) -> Result<()> {
+        let mut map: DevMapHash<_> = self.map_mut(map::TX_PORTS)?.try_into()?;
+        Ok(map.remove(ifindex)?)
+    }
+
+    /// Sets where the search for a source port towards a server goes on, on every processor.
+    /// Zero: at a random place.
+    pub fn set_port_cursor(&mut self, real: u16, turn: u32) -> Result<()> {
+        let cpus =
+            aya::util::nr_cpus().map_err(|(what, error)| anyhow::anyhow!("{what}: {error}"))?;
+        let mut map: PerCpuArray<_, u32> = self.map_mut(map::PORT_CURSORS)?.try_into()?;
+        Ok(map.set(real.into(), vec![turn; cpus].try_into()?, 0)?)
+    }
+
+    /// Packets counted under a verdict's number, over all processors.
+    pub fn verdicts(&self, number: u32) -> Result<u64> {
+        let map: PerCpuArray<_, u64> = self.map(map::VERDICTS)?.try_into()?;
+        Ok(map.get(&number, 0)?.iter().sum())
+    }
+
+    /// A member's packets and bytes, over all processors.
+    pub fn stats(&self, member: u16) -> Result<Stats> {
+        let map: PerCpuArray<_, Stats> = self.map(map::STATS)?.try_into()?;
+        let mut sum = Stats::default();
+        for cpu in map.get(&member.into(), 0)?.iter() {
+            sum.packets_in += cpu.packets_in;
+            sum.bytes_in += cpu.bytes_in;
+            sum.packets_out += cpu.packets_out;
+            sum.bytes_out += cpu.bytes_out;
+        }
+        Ok(sum)
+    }
+
+    /// A member's flows.
+    pub fn counts(&self, member: u16) -> Counts {
+        self.counts.read(member.into())
+    }
+
+    /// Sets a member's flows to none.
+    pub fn clear_counts(&self, member: u16) {
+        // SAFETY: inside the mapping.
+        unsafe {
+            self.counts
+                .pointer(member.into())
+                .write_volatile(Counts::default());
+        };
+    }
+
+    /// How far expiry has come.
+    pub fn sweep(&self) -> Sweep {
+        self.sweep.read(0)
+    }
+
+    /// The IPv4 flow table, shared with the program.
+    pub fn flows4(&self) -> &Mapped<Bucket<u32>> {
+        &self.flows4
+    }
+
+    /// The IPv6 flow table, shared with the program.
+    pub fn flows6(&self) -> &Mapped<Bucket<[u64; 2]>> {
+        &self.flows6
+    }
+
+    /// The tick that the program would read now.
+    pub fn now() -> u32 {
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the pointer is valid; this clock is always there.
+        let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
+        assert_eq!(result, 0, "the coarse clock can be read");
+        time::tick(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+    }
+
+    fn map(&self, name: &str) -> Result<&aya::maps::Map> {
+        self.ebpf
+            .map(name)
+            .with_context(|| format!("the object has no map {name}"))
+    }
+
+    fn map_mut(&mut self, name: &str) -> Result<&mut aya::maps::Map> {
+        self.ebpf
+            .map_mut(name)
+            .with_context(|| format!("the object has no map {name}"))
+    }
+
+    fn set_array<V: Pod>(&mut self, name: &str, index: u32, value: V) -> Result<()> {
+        let mut map: Array<&mut MapData, V> = self.map_mut(name)?.try_into()?;
+        map.set(index, value, 0)
+            .with_context(|| format!("{name}[{index}]"))
+    }
+
+    fn get_array<V: Pod>(&self, name: &str, index: u32) -> Result<V> {
+        let map: Array<&MapData, V> = self.map(name)?.try_into()?;
+        map.get(&index, 0)
+            .with_context(|| format!("{name}[{index}]"))
+    }
+}
+
+impl<A: Address> Mapped<Bucket<A>> {
+    /// Slots of all buckets.
+    pub fn slots(&self) -> u32 {
+        self.len() * BUCKET_SLOTS
+    }
+
+    /// A copy of the slot with this index.
+    pub fn slot(&self, index: u32) -> Slot<A> {
+        // SAFETY: the pointer is into the mapping.
+        unsafe { self.slot_pointer(index).read_volatile() }
+    }
+
+    /// Writes a slot, word included.
+    pub fn set_slot(&self, index: u32, slot: &Slot<A>) {
+        // SAFETY: as above.
+        unsafe { self.slot_pointer(index).write_volatile(*slot) };
+    }
+
+    /// All slots in use with their indices.
+    pub fn used(&self) -> Vec<(u32, Slot<A>)> {
+        (0..self.slots())
+            .map(|index| (index, self.slot(index)))
+            .filter(|(_, slot)| slot.word as u8 != 0)
+            .collect()
+    }
+
+    fn slot_pointer(&self, index: u32) -> *mut Slot<A> {
+        let bucket = self.pointer(index / BUCKET_SLOTS);
+        // SAFETY: the remainder is below the number of a bucket's slots.
+        unsafe { (&raw mut (*bucket).slots[(index % BUCKET_SLOTS) as usize]).cast() }
+    }
+}

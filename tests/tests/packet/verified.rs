@@ -1,0 +1,35 @@
+//! What the programs ask of the kernel's verifier.
+
+use std::io::Write as _;
+
+use lb_tests::plane::{Plane, Sizes};
+
+/// Verifiers differ between kernels by a factor of two and more, and refuse a program at a million:
+/// far below that, the next kernel and the next feature fit.
+const LIMIT: u32 = 100_000;
+
+#[test]
+fn the_verifier_walks_few_instructions() {
+    let mut plane =
+        Plane::load(Sizes::default()).expect("root, and a kernel that takes the programs");
+    for (name, program) in plane.ebpf().programs() {
+        // The kernel knows only those that were loaded; it tells the number since 5.16.
+        let Some(verified) = program
+            .info()
+            .ok()
+            .and_then(|info| info.verified_instruction_count())
+        else {
+            continue;
+        };
+        // Past the test runner's capture: a figure to keep.
+        writeln!(
+            std::io::stdout().lock(),
+            "{name}: {verified} verified instructions"
+        )
+        .expect("standard output");
+        assert!(
+            verified <= LIMIT,
+            "{name}: {verified} verified instructions, more than {LIMIT}"
+        );
+    }
+}
