@@ -71,7 +71,36 @@ pub const BUCKETS6: &str = "BUCKETS6_LEN";
 /// Global `u32`: processors that may run the program.
 pub const CPUS: &str = "CPUS";
 
-/// The program that forwards.
+/// Program array by [`Stage`]: where the program that is attached goes on.
+pub const STAGES: &str = "STAGES";
+
+/// The program that is attached: it forwards packets of flows that there are.
 pub const PROGRAM: &str = "lb_xdp";
+/// The program that opens flows.
+pub const OPEN_PROGRAM: &str = "lb_open";
 /// The program that forgets idle flows; run by the agent, never attached.
 pub const EXPIRE_PROGRAM: &str = "lb_expire";
+
+/// Every program, in the order in which they are loaded.
+pub const PROGRAMS: [&str; 3] = [PROGRAM, OPEN_PROGRAM, EXPIRE_PROGRAM];
+
+/// A program that is entered by a tail call, as an index of [`STAGES`]. Each has a stack and a share
+/// of the verifier's patience of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stage {
+    /// [`OPEN_PROGRAM`].
+    Open = 0,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Open];
+
+    /// The program's name.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Open => OPEN_PROGRAM,
+        }
+    }
+}

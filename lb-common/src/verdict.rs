@@ -31,7 +31,10 @@ macro_rules! reasons {
 }
 
 /// Number of counters in [`crate::map::VERDICTS`].
-pub const VERDICT_COUNTERS: u32 = 64;
+pub const VERDICT_COUNTERS: u32 = 96;
+
+/// Numbers below are [`DropReason`]s, numbers from here on [`PassReason`]s.
+pub const PASS_BASE: u32 = 64;
 
 reasons! {
     /// A packet for one of our services, or of one of our flows, that went no further.
@@ -53,18 +56,19 @@ reasons! {
         NoSnat = 15, "no_snat", "the server has no nat_source address of its family";
         BadRing = 16, "bad_ring", "ring, member or server entry missing (a bug: please report)";
         RedirectFailed = 17, "redirect_failed", "the interface towards the packet's next hop is not one of dataplane.interfaces";
+        NoStage = 18, "no_stage", "a part of the program is not there (a bug: please report)";
     }
 }
 
 reasons! {
     /// A packet that is none of our business, handed to the kernel's stack untouched.
     PassReason {
-        NotOurMac = 32, "not_our_mac", "not addressed to this interface's MAC address (broadcast, multicast, promiscuous port)";
-        NotIp = 33, "not_ip", "neither IPv4 nor IPv6 (ARP, VLAN-tagged, ...)";
-        NotTcp = 34, "not_tcp", "a transport that no service of ours uses";
-        NoService = 35, "no_service", "address and port belong to no service of ours";
-        UnknownInterface = 36, "unknown_interface", "came in on an interface the agent has not described yet";
-        Icmp = 37, "icmp", "ICMP: the stack answers for addresses of this host";
+        NotOurMac = 64, "not_our_mac", "not addressed to this interface's MAC address (broadcast, multicast, promiscuous port)";
+        NotIp = 65, "not_ip", "neither IPv4 nor IPv6 (ARP, VLAN-tagged, ...)";
+        NotTcp = 66, "not_tcp", "a transport that no service of ours uses";
+        NoService = 67, "no_service", "address and port belong to no service of ours";
+        UnknownInterface = 68, "unknown_interface", "came in on an interface the agent has not described yet";
+        Icmp = 69, "icmp", "ICMP: the stack answers for addresses of this host";
     }
 }
 

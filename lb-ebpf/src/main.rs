@@ -1,11 +1,12 @@
 //! The XDP programs.
 //!
-//! [`lb_xdp`] forwards. A frame goes through these stages, in this order:
+//! [`lb_xdp`] is attached and forwards what belongs to a flow; what opens one goes on in [`lb_open`],
+//! by a tail call. A frame goes through these stages, in this order:
 //!
 //! 1. [`frame`]: is it addressed to us, on an interface we know?
 //! 2. [`parse`]: IPv4 or IPv6, TCP, headers whole.
 //! 3. [`flow`]: is there an entry for it? An open flow leaves from here to stage 6.
-//! 4. [`select`]: which service is it for, and which server shall have it?
+//! 4. [`select`], in `lb_open` as is the next: which service is it for, and which server shall have it?
 //! 5. [`open`]: claim entries and a source port for a new flow.
 //! 6. [`track`]: what the segment says about the flow's state.
 //! 7. [`rewrite`]: addresses, ports, checksums, hop limit, MAC addresses.
@@ -41,38 +42,63 @@ mod verdict;
 
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use lb_common::map::Stage;
 
-use crate::family::{V4, V6};
+use crate::family::{Family, V4, V6};
 use crate::frame::Frame;
 use crate::parse::Network;
+use crate::verdict::Outcome;
 
-/// Forwards what belongs to a service; hands everything else to the kernel's stack.
+/// Forwards what belongs to a flow; hands what is for no service to the kernel's stack.
 #[xdp]
 fn lb_xdp(ctx: XdpContext) -> u32 {
-    let result = match Frame::for_us(&ctx) {
-        Ok((frame, Network::V4)) => forward::<V4>(&frame),
-        Ok((frame, Network::V6)) => forward::<V6>(&frame),
+    act(match Frame::for_us(&ctx) {
+        Ok((frame, Network::V4)) => forward::<V4>(&ctx, &frame),
+        Ok((frame, Network::V6)) => forward::<V6>(&ctx, &frame),
         Err(outcome) => Err(outcome),
-    };
+    })
+}
+
+/// Opens a flow for the segment, chooses its server, and forwards it.
+#[xdp]
+fn lb_open(ctx: XdpContext) -> u32 {
+    act(match Frame::for_us(&ctx) {
+        Ok((frame, Network::V4)) => open_and_forward::<V4>(&frame),
+        Ok((frame, Network::V6)) => open_and_forward::<V6>(&frame),
+        Err(outcome) => Err(outcome),
+    })
+}
+
+/// What XDP shall do with the frame.
+#[inline(always)]
+fn act(result: Result<u32, Outcome>) -> u32 {
     match result {
         Ok(action) => action,
         Err(outcome) => outcome.count(),
     }
 }
 
-/// Stages 2 to 8 for one address family.
+/// Stages 2, 3 and 6 to 8 for one address family.
 #[inline(always)]
-fn forward<F: family::Family>(frame: &Frame) -> Result<u32, verdict::Outcome> {
+fn forward<F: Family>(ctx: &XdpContext, frame: &Frame) -> Result<u32, Outcome> {
     let segment = parse::segment::<F>(frame)?;
-    let (entry, found) = match flow::find::<F>(&segment) {
-        Some(found) => found,
-        None => match open::open::<F>(frame, &segment) {
-            Ok(opened) => opened,
-            Err(outcome) if outcome.refuses() => {
-                return refuse::refuse::<F>(frame, &segment, outcome);
-            }
-            Err(outcome) => return Err(outcome),
-        },
+    let Some((entry, found)) = flow::find::<F>(&segment) else {
+        return verdict::continue_in(ctx, Stage::Open);
+    };
+    track::track::<F>(frame, &segment, &entry, &found);
+    rewrite::rewrite::<F>(frame, &segment, &found)
+}
+
+/// Stages 2 and 4 to 8 for one address family.
+#[inline(always)]
+fn open_and_forward<F: Family>(frame: &Frame) -> Result<u32, Outcome> {
+    let segment = parse::segment::<F>(frame)?;
+    let (entry, found) = match open::open::<F>(frame, &segment) {
+        Ok(opened) => opened,
+        Err(outcome) if outcome.refuses() => {
+            return refuse::refuse::<F>(frame, &segment, outcome);
+        }
+        Err(outcome) => return Err(outcome),
     };
     track::track::<F>(frame, &segment, &entry, &found);
     rewrite::rewrite::<F>(frame, &segment, &found)

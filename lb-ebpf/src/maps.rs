@@ -2,11 +2,11 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, ProgramArray};
 use lb_common::flow::Bucket;
 use lb_common::hash::HashKey;
 use lb_common::map::{
-    MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX,
+    MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX, Stage,
     TX_PORTS_MAX,
 };
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
@@ -47,6 +47,8 @@ pub(crate) static SWEEP: Array<Sweep> = Array::with_max_entries(1, BPF_F_MMAPABL
 pub(crate) static FLOWS4: Array<Bucket<u32>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static FLOWS6: Array<Bucket<[u64; 2]>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::ALL.len() as u32, 0);
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 

@@ -1,20 +1,19 @@
 //! How a packet's way through the program ends.
 
 use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::programs::XdpContext;
+use lb_common::map::Stage;
 use lb_common::service::Stats;
-use lb_common::verdict::{DropReason, PassReason};
+use lb_common::verdict::{DropReason, PASS_BASE, PassReason};
 
 use crate::frame::Frame;
-use crate::maps::{STATS, TX_PORTS, VERDICTS};
+use crate::maps::{STAGES, STATS, TX_PORTS, VERDICTS};
 
 /// Why a packet is not forwarded: a [`DropReason`]'s or [`PassReason`]'s number.
 ///
 /// A number rather than an enum of enums, as it crosses function calls that take scalars.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome(u32);
-
-/// Numbers from here on are [`PassReason`]s.
-const PASS_BASE: u32 = 32;
 
 impl Outcome {
     #[inline(always)]
@@ -60,6 +59,15 @@ impl From<PassReason> for Outcome {
     fn from(reason: PassReason) -> Self {
         Self(reason as u32)
     }
+}
+
+/// Goes on in another program, which finds the frame as it is now. Comes back only if that program
+/// is not there.
+#[inline(always)]
+pub(crate) fn continue_in(ctx: &XdpContext, stage: Stage) -> Result<u32, Outcome> {
+    // SAFETY: nothing here needs to be dropped.
+    unsafe { STAGES.tail_call(ctx, stage as u32) };
+    Err(DropReason::NoStage.into())
 }
 
 /// Sends the frame out by `ifindex`.

@@ -10,7 +10,6 @@ mod run;
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray};
-use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader, Pod};
 use lb_common::addr::Address;
 use lb_common::flow::{BUCKET_SLOTS, Bucket, Slot};
@@ -19,6 +18,7 @@ use lb_common::map;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
 use lb_common::table::Sweep;
 use lb_common::time;
+use lb_userspace::dataplane::kernel::load_programs;
 
 pub use self::mapped::Mapped;
 pub(crate) use self::run::XdpMd;
@@ -76,15 +76,7 @@ impl Plane {
             .map_max_entries(map::RING, sizes.ring)
             .load(lb_userspace::OBJECT)
             .context("cannot load the BPF object")?;
-        for name in [map::PROGRAM, map::EXPIRE_PROGRAM] {
-            let program: &mut Xdp = ebpf
-                .program_mut(name)
-                .with_context(|| format!("the object has no program {name}"))?
-                .try_into()?;
-            program
-                .load()
-                .with_context(|| format!("the kernel refuses {name}"))?;
-        }
+        load_programs(&mut ebpf)?;
         Ok(Self {
             flows4: Mapped::new(&ebpf, map::FLOWS4)?,
             flows6: Mapped::new(&ebpf, map::FLOWS6)?,

@@ -22,6 +22,14 @@ fn reasons_are_told_apart() {
 /// The program tells drops from passes by their number.
 #[test]
 fn drops_are_below_passes() {
-    assert!(DropReason::ALL.iter().all(|reason| (*reason as u32) < 32));
-    assert!(PassReason::ALL.iter().all(|reason| *reason as u32 >= 32));
+    assert!(
+        DropReason::ALL
+            .iter()
+            .all(|reason| (*reason as u32) < PASS_BASE)
+    );
+    assert!(
+        PassReason::ALL
+            .iter()
+            .all(|reason| *reason as u32 >= PASS_BASE)
+    );
 }

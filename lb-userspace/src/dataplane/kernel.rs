@@ -24,6 +24,7 @@ use lb_common::table::{SWEEP_BUCKETS, Sweep};
 pub use attach::{AttachError, Attached, Mode};
 pub use error::{LoadError, ReadError};
 pub use flows::{FlowRecord, FlowTables};
+pub use load::load_programs;
 pub use mapping::Mapping;
 
 /// In this time expiry looks at every flow once.
@@ -102,7 +103,7 @@ impl Kernel {
                 .and_then(|program| program.info().ok())
                 .and_then(|info| info.verified_instruction_count()),
         };
-        [map::PROGRAM, map::EXPIRE_PROGRAM].map(info).into()
+        map::PROGRAMS.map(info).into()
     }
 
     /// Lets the expiry program look at its share of the flow table for `elapsed`, the time since it

@@ -24,7 +24,7 @@ pub(super) fn run(lb: &Path) -> Result<()> {
 fn programs() -> Result<()> {
     let mut world = World::new(1, 1024)?;
     let mut table = Table::new(["program", "instructions", "verified", "JITed, bytes"]);
-    for name in [map::PROGRAM, map::EXPIRE_PROGRAM] {
+    for name in map::PROGRAMS {
         let info = program(world.plane.ebpf(), name)?.info()?;
         let verified = info.verified_instruction_count();
         let verified = verified.context("this kernel does not count verified instructions")?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use aya::maps::{Map, MapData};
+use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use lb_common::flow::BUCKET_SLOTS;
@@ -53,11 +53,7 @@ impl Kernel {
             .map_max_entries(map::FLOWS6, buckets6)
             .map_max_entries(map::RING, ring_slots(config))
             .load(crate::OBJECT)?;
-        for name in [map::PROGRAM, map::EXPIRE_PROGRAM] {
-            program(&mut ebpf, name)?
-                .load()
-                .map_err(|error| LoadError::of_program(name, error))?;
-        }
+        load_programs(&mut ebpf)?;
         Ok(Self {
             flows: FlowTables::new(
                 Mapping::new(array(&ebpf, map::FLOWS4)?, map::FLOWS4)?,
@@ -71,6 +67,29 @@ impl Kernel {
             ebpf,
         })
     }
+}
+
+/// Hands the programs to the kernel, and tells it which stage is which. The array of stages belongs
+/// to whoever holds `ebpf`: the kernel empties it when the last one lets go.
+pub fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    for name in map::PROGRAMS {
+        program(ebpf, name)?
+            .load()
+            .map_err(|error| LoadError::of_program(name, error))?;
+    }
+    for stage in map::Stage::ALL {
+        let entry = program(ebpf, stage.program())?
+            .fd()
+            .and_then(|fd| Ok(fd.try_clone()?))
+            .map_err(|error| LoadError::of_program(stage.program(), error))?;
+        let stages = ebpf
+            .map_mut(map::STAGES)
+            .ok_or(LoadError::Missing(map::STAGES))?;
+        ProgramArray::try_from(stages)
+            .and_then(|mut stages| stages.set(stage as u32, &entry, 0))
+            .map_err(|error| LoadError::Loader(Box::new(error.into())))?;
+    }
+    Ok(())
 }
 
 /// The program of this name.
