@@ -17,8 +17,7 @@ use lb_common::hash::HashKey;
 use lb_common::map;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
 use lb_common::table::Sweep;
-use lb_common::time;
-use lb_userspace::dataplane::kernel::load_programs;
+use lb_userspace::dataplane::kernel::{self, load_programs};
 
 pub use self::mapped::Mapped;
 pub(crate) use self::run::XdpMd;
@@ -217,14 +216,7 @@ impl Plane {
 
     /// The tick that the program would read now.
     pub fn now() -> u32 {
-        let mut now = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: the pointer is valid; this clock is always there.
-        let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
-        assert_eq!(result, 0, "the coarse clock can be read");
-        time::tick(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+        kernel::now()
     }
 
     fn map(&self, name: &str) -> Result<&aya::maps::Map> {

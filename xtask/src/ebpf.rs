@@ -1,6 +1,7 @@
 //! Building the XDP programs.
 
 use std::{
+    env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -106,14 +107,28 @@ pub fn cargo(
     command
 }
 
-/// What the carriers' build scripts do: builds `program`, copies the object to `out_dir` and tells
-/// the crate its path through the program's variable.
+/// The carriers' build script: builds `program`, copies the object to cargo's output directory and
+/// tells the crate its path through the program's variable.
 ///
-/// Installs nothing. Prints cargo's instructions on standard output.
-///
-/// # Errors
-/// When there is no BPF toolchain, in one sentence; when the programs do not build.
-pub fn build_script(program: Program, root: &Path, out_dir: &Path) -> Result<()> {
+/// Installs nothing. Prints cargo's instructions on standard output; a fault becomes cargo's error
+/// and names what to do.
+pub fn build_script(program: Program) {
+    let directory = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
+    let manifest_dir = directory("CARGO_MANIFEST_DIR");
+    let root = manifest_dir
+        .parent()
+        .expect("the crate is a directory of the workspace");
+    if let Err(error) = build_for_carrier(program, root, &directory("OUT_DIR")) {
+        // Cargo fails the build because of this instruction, and shows the text alone. A panic or
+        // an exit status would make it show everything that was printed here.
+        for line in error.to_string().lines() {
+            println!("cargo::error={line}");
+        }
+    }
+}
+
+/// [`build_script`], where the workspace and cargo's output directory are known.
+fn build_for_carrier(program: Program, root: &Path, out_dir: &Path) -> Result<()> {
     for input in [
         "lb-ebpf/Cargo.toml",
         "lb-ebpf/src",

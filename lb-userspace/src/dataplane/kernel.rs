@@ -23,7 +23,7 @@ use lb_common::table::{SWEEP_BUCKETS, Sweep};
 
 pub use attach::{AttachError, Attached, Mode};
 pub use error::{LoadError, ReadError};
-pub use flows::{FlowRecord, FlowTables};
+pub use flows::{FlowRecord, FlowTables, now};
 pub use load::load_programs;
 pub use mapping::Mapping;
 

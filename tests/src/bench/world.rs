@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{Array, ProgramArray};
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
+use lb_common::addr::Address;
 use lb_common::flow::{BUCKET_SLOTS, FlowKey, Origin};
 use lb_common::map;
 use lb_common::service::{Member, Pick, Port, Real, Service, ServiceKey, SnatSource};
@@ -303,6 +304,9 @@ impl World {
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Key<A>(FlowKey<A>);
+
+// SAFETY: integers, whatever the address; the alignment's padding is never read.
+unsafe impl<A: Address + 'static> aya::Pod for Key<A> {}
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

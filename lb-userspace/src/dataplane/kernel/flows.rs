@@ -70,7 +70,7 @@ impl FlowTables {
 }
 
 /// The data path's tick, read from the clock that it reads.
-fn now() -> u32 {
+pub fn now() -> u32 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,

@@ -25,7 +25,7 @@ unsafe impl<T> Sync for Mapping<T> {}
 
 impl<T: Pod> Mapping<T> {
     /// Maps an array made with `BPF_F_MMAPABLE`.
-    pub(super) fn new(map: &MapData, name: &'static str) -> Result<Self, LoadError> {
+    pub fn new(map: &MapData, name: &'static str) -> Result<Self, LoadError> {
         let failed = |source| LoadError::Mapping { map: name, source };
         let info = map
             .info()
@@ -58,6 +58,26 @@ impl<T: Pod> Mapping<T> {
         })
     }
 
+    /// A copy of value `index`. The program may be changing it meanwhile.
+    pub fn read(&self, index: u32) -> Option<T> {
+        // SAFETY: inside the mapping; any bytes are a value of a `Pod`.
+        Some(unsafe { self.pointer(index)?.read_volatile() })
+    }
+
+    /// Writes value `index`; `false` beyond the last.
+    pub(super) fn write(&self, index: u32, value: T) -> bool {
+        match self.pointer(index) {
+            // SAFETY: inside the mapping.
+            Some(pointer) => unsafe {
+                pointer.write_volatile(value);
+                true
+            },
+            None => false,
+        }
+    }
+}
+
+impl<T> Mapping<T> {
     /// Bytes from one value to the next: the kernel gives each a multiple of eight.
     const fn stride() -> usize {
         size_of::<T>().next_multiple_of(8)
@@ -83,30 +103,11 @@ impl<T: Pod> Mapping<T> {
                 .cast()
         })
     }
-
-    /// A copy of value `index`. The program may be changing it meanwhile.
-    pub fn read(&self, index: u32) -> Option<T> {
-        // SAFETY: inside the mapping; any bytes are a value of a `Pod`.
-        Some(unsafe { self.pointer(index)?.read_volatile() })
-    }
-
-    /// Writes value `index`; `false` beyond the last.
-    pub(super) fn write(&self, index: u32, value: T) -> bool {
-        match self.pointer(index) {
-            // SAFETY: inside the mapping.
-            Some(pointer) => unsafe {
-                pointer.write_volatile(value);
-                true
-            },
-            None => false,
-        }
-    }
 }
 
 impl<T> Drop for Mapping<T> {
     fn drop(&mut self) {
-        let stride = size_of::<T>().next_multiple_of(8);
         // SAFETY: the mapping was made with this address and length, and nothing of it is borrowed.
-        unsafe { libc::munmap(self.values.cast(), stride * self.len as usize) };
+        unsafe { libc::munmap(self.values.cast(), Self::stride() * self.len as usize) };
     }
 }
