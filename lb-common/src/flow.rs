@@ -1,8 +1,9 @@
 //! Flow entries: what the table holds and what a flow's state means.
 //!
-//! A flow forwarded by NAT has two entries, one a direction. The *forward* entry (client to
-//! server) owns the flow: its state word carries the flow's state, and it owns the *reply* entry,
-//! which is made before it and freed with it. Idle means that both are.
+//! A flow whose answers pass through us has two entries, one a direction. The *forward* entry
+//! (client to server) owns the flow: its state word carries the flow's state, and it owns the
+//! *reply* entry, which is made before it and freed with it. Idle means that both are. A flow whose
+//! server answers the client without us has the forward entry only.
 
 use crate::addr::Address;
 use crate::time;
@@ -223,6 +224,10 @@ pub const fn split_ports(ports: u32) -> (u16, u16) {
     }
 }
 
+/// [`Slot::twin`] of a flow with one entry. No table has so many slots, so that looking for this one
+/// finds nothing.
+pub const NO_TWIN: u32 = u32::MAX;
+
 /// One entry of the flow table: 64 bytes for IPv4 (a cache line), 128 for IPv6.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
@@ -241,7 +246,7 @@ pub struct Slot<A> {
     pub ports: u32,
     /// and what these become.
     pub new_ports: u32,
-    /// Index of the other direction's entry.
+    /// Index of the other direction's entry; [`NO_TWIN`]: there is none.
     pub twin: u32,
     /// Correction of the IPv4 header checksum for the addresses (unused for IPv6).
     pub l3_delta: u16,

@@ -28,6 +28,59 @@ pub enum Pick {
     HashSource = 2,
 }
 
+/// How packets reach a server, and whether its answers come back this way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Mode {
+    /// Source and destination are rewritten: the server sees one of our addresses and answers it.
+    #[default]
+    Nat = 0,
+    /// The destination is rewritten: the server sees the client, and answers by way of us.
+    Dnat = 1,
+    /// MAC addresses only: the server has the service's address itself, and answers the client
+    /// without us.
+    Dsr = 2,
+    /// In an IP packet of our own (RFC 2003, RFC 2473); the server answers the client without us.
+    Ipip = 3,
+    /// In a UDP datagram of our own (Generic UDP Encapsulation); likewise.
+    Gue = 4,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Nat, Self::Dnat, Self::Dsr, Self::Ipip, Self::Gue];
+
+    /// The word by which the configuration knows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Dnat => "dnat",
+            Self::Dsr => "dsr",
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+        }
+    }
+
+    /// Whether the server's answers pass through us. If not, a flow has one entry
+    /// ([`crate::flow::NO_TWIN`]), and is known from the client's packets alone.
+    #[inline(always)]
+    pub const fn sees_replies(self) -> bool {
+        matches!(self, Self::Nat | Self::Dnat)
+    }
+
+    /// Whether packets are wrapped in others. The server may then be of the other address family
+    /// than the service.
+    #[inline(always)]
+    pub const fn tunnels(self) -> bool {
+        matches!(self, Self::Ipip | Self::Gue)
+    }
+
+    /// Whether the server sees connections come from the client's own address.
+    pub const fn keeps_client(self) -> bool {
+        !matches!(self, Self::Nat)
+    }
+}
+
 /// Value of [`crate::map::SERVICES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -62,7 +115,8 @@ pub struct Member {
     pub idle_timeout: u32,
 }
 
-/// Value of [`crate::map::REALS`], by real id (0 is none): one server and how to reach it.
+/// Value of [`crate::map::REALS`], by real id (0 is none): one server and how to reach it. A server
+/// that services forward to in different modes has an id for each.
 ///
 /// One cache line: forwarding towards a server reads nothing else about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +130,7 @@ pub struct Real {
     pub mtu: u32,
     /// First of the server's NAT sources in [`crate::map::SNAT`].
     pub snat_base: u32,
-    /// How many NAT sources it has; zero for a server without one.
+    /// How many NAT sources it has; zero for a server without one, and in modes that need none.
     pub snat_count: u32,
     /// Port in network order.
     pub port: u16,
@@ -84,8 +138,10 @@ pub struct Real {
     pub family: u16,
     /// Address in network order, IPv4 as IPv4-mapped.
     pub addr: [u32; 4],
+    /// A [`Mode`].
+    pub mode: u8,
     /// Always zero.
-    pub zero: [u32; 4],
+    pub zero: [u8; 15],
 }
 
 /// Value of [`crate::map::SNAT`]: an address and the ports that flows to servers may come from.

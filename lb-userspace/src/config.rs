@@ -9,6 +9,7 @@ mod check;
 mod diagnostic;
 mod duration;
 mod environment;
+mod forwarding;
 pub mod host;
 mod load;
 mod place;
@@ -36,6 +37,9 @@ pub use environment::Lookup;
 pub use load::{Loaded, load, parse};
 pub use show::show;
 pub use source::Source;
+
+use lb_common::flow::Transport;
+use lb_common::service::Mode;
 
 use crate::model::{PoolName, ServerName, ServiceName, Weight};
 
@@ -198,7 +202,7 @@ pub struct Probe {
 pub struct Service {
     /// Unique.
     pub name: ServiceName,
-    /// Where clients connect to: never empty, unique over all services.
+    /// Where clients connect to: never empty, unique over all services of the protocol.
     pub listen: Vec<SocketAddr>,
     /// The transport.
     pub protocol: Protocol,
@@ -213,10 +217,30 @@ pub struct Service {
 }
 
 /// `services[].protocol`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// TCP.
     Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The word of the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// What its flows are to the data path.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Tcp => Transport::Tcp,
+            Self::Udp => Transport::Udp,
+        }
+    }
 }
 
 /// `services[].forward`.
@@ -224,6 +248,32 @@ pub enum Protocol {
 pub enum Forward {
     /// Source and destination rewritten.
     Nat,
+    /// Destination rewritten.
+    Dnat,
+    /// MAC addresses only.
+    Dsr,
+    /// In an IP packet.
+    Ipip,
+    /// In a UDP datagram.
+    Gue,
+}
+
+impl Forward {
+    /// What the data path calls it.
+    pub const fn mode(self) -> Mode {
+        match self {
+            Self::Nat => Mode::Nat,
+            Self::Dnat => Mode::Dnat,
+            Self::Dsr => Mode::Dsr,
+            Self::Ipip => Mode::Ipip,
+            Self::Gue => Mode::Gue,
+        }
+    }
+
+    /// The word of the configuration.
+    pub const fn word(self) -> &'static str {
+        self.mode().name()
+    }
 }
 
 /// `services[].balance`.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lb_common::map::RING_SLOTS;
-use lb_common::service::{Pick, Port, ServiceKey, SnatSource};
+use lb_common::service::{Mode, Pick, Port, ServiceKey, SnatSource};
 use lb_common::time::TICK_NANOS;
 
 pub use eligible::eligible;
@@ -17,7 +17,7 @@ pub use eligible::eligible;
 use crate::config::{Balance, Config, NatSource, Pool, Server, Service};
 use crate::dataplane::wire;
 use crate::health::HealthView;
-use crate::model::{Family, ServerKey, ServiceHalf};
+use crate::model::{Family, RealKey, ServerKey, ServiceHalf};
 use crate::neighbour::{Hop, Network};
 use crate::ring::{maglev, smooth};
 
@@ -26,8 +26,9 @@ use crate::ring::{maglev, smooth};
 pub struct DesiredState {
     /// The interfaces that are forwarded on, by index.
     pub ports: BTreeMap<u32, Port>,
-    /// The servers by address: one of several pools at the same address and port is one here.
-    pub reals: BTreeMap<SocketAddr, DesiredReal>,
+    /// The servers: one of several pools at the same address and port is one here, unless services
+    /// forward to it in different modes.
+    pub reals: BTreeMap<RealKey, DesiredReal>,
     /// The services.
     pub services: BTreeMap<ServiceHalf, DesiredService>,
     /// Addresses that any service listens on.
@@ -39,7 +40,8 @@ pub struct DesiredState {
 pub struct DesiredReal {
     /// How it is reached; `None`: not known (yet), packets to it are dropped and counted.
     pub way: Option<Way>,
-    /// What it sees connections come from; empty without a route.
+    /// What it sees connections come from, or tunnels begin at; empty without a route, and where it
+    /// sees the clients themselves.
     pub sources: Vec<SnatSource>,
 }
 
@@ -61,8 +63,8 @@ pub struct DesiredService {
     pub listen: BTreeSet<ServiceKey>,
     /// Ticks after which an open flow without packets may be forgotten.
     pub idle_timeout: u32,
-    /// All servers of its pool that are of its family, and their addresses.
-    pub members: BTreeMap<ServerKey, SocketAddr>,
+    /// All servers of its pool that it reaches.
+    pub members: BTreeMap<ServerKey, RealKey>,
     /// Which of them get new flows, and how.
     pub ring: DesiredRing,
 }
@@ -100,8 +102,8 @@ impl Algorithm {
 
 /// What the maps should say.
 ///
-/// `config` is validated: every service's pool exists and has a server of each family that the
-/// service listens on.
+/// `config` is validated: every service's pool exists and has a server that each family which the
+/// service listens on reaches.
 pub fn desired(config: &Config, health: &HealthView, network: &Network) -> DesiredState {
     let mut state = DesiredState {
         ports: network
@@ -118,9 +120,9 @@ pub fn desired(config: &Config, health: &HealthView, network: &Network) -> Desir
         let families: BTreeSet<Family> = service.listen.iter().map(Family::of).collect();
         for family in families {
             let half = half(service, pool, family, health);
-            for &address in half.members.values() {
-                let real = || real(address, config, network);
-                state.reals.entry(address).or_insert_with(real);
+            for &key in half.members.values() {
+                let real = || real(key, config, network);
+                state.reals.entry(key).or_insert_with(real);
             }
             let service = service.name.clone();
             state.services.insert(ServiceHalf { service, family }, half);
@@ -138,9 +140,10 @@ fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> 
         pool: pool.name.clone(),
         server: server.name.clone(),
     };
+    let mode = service.forward.mode();
     let servers = || {
-        let of_family = |server: &&Server| Family::of(&server.address) == family;
-        pool.servers.iter().filter(of_family)
+        let reached = |server: &&Server| family.reaches(&server.address, mode);
+        pool.servers.iter().filter(reached)
     };
     let listen = service.listen.iter();
     DesiredService {
@@ -150,7 +153,10 @@ fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> 
             .collect(),
         idle_timeout: ticks(service.idle_timeout),
         members: servers()
-            .map(|server| (key(server), server.address))
+            .map(|server| {
+                let address = server.address;
+                (key(server), RealKey { address, mode })
+            })
             .collect(),
         ring: DesiredRing {
             algorithm: match service.balance {
@@ -159,7 +165,7 @@ fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> 
                     len: maglev::table_len(servers().count()),
                 },
             },
-            shares: eligible(pool, family, health)
+            shares: eligible(pool, family, mode, health)
                 .map(|server| (key(server), server.weight.as_u16()))
                 .collect(),
         },
@@ -201,11 +207,14 @@ fn port(link: &crate::neighbour::Link) -> Port {
     }
 }
 
-fn real(address: SocketAddr, config: &Config, network: &Network) -> DesiredReal {
-    let hop = network.hops.get(&address.ip());
+fn real(key: RealKey, config: &Config, network: &Network) -> DesiredReal {
+    let hop = network.hops.get(&key.address.ip());
     DesiredReal {
         way: hop.and_then(|hop| way(hop, network)),
-        sources: sources(address, hop, config),
+        sources: match key.mode {
+            Mode::Nat | Mode::Ipip | Mode::Gue => sources(key.address, hop, config),
+            Mode::Dnat | Mode::Dsr => Vec::new(),
+        },
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use lb_common::service::Mode;
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -66,11 +68,21 @@ impl Family {
             SocketAddr::V6(_) => Self::V6,
         }
     }
+
+    /// Whether a service's half of this family can use a server at `address`: nothing translates
+    /// between families, but a tunnel's inner and outer packet may be of different ones.
+    pub const fn reaches(self, address: &SocketAddr, mode: Mode) -> bool {
+        mode.tunnels()
+            || matches!(
+                (self, address),
+                (Self::V4, SocketAddr::V4(_)) | (Self::V6, SocketAddr::V6(_))
+            )
+    }
 }
 
-/// The half of a service that has one address family: the listening addresses and the servers that
-/// are of it. As NAT does not translate between families, each half has a ring of its own, and is
-/// what the data path knows as a service.
+/// The half of a service that has one address family: the listening addresses that are of it, and
+/// the servers that it reaches ([`Family::reaches`]). Each half has a ring of its own, and is what
+/// the data path knows as a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceHalf {
     /// The service.
@@ -100,6 +112,25 @@ pub struct ServerKey {
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.pool, self.server)
+    }
+}
+
+/// A server as the data path knows it: two services that forward to one address in different modes
+/// have two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RealKey {
+    /// Where its flows go.
+    pub address: SocketAddr,
+    /// How packets reach it.
+    pub mode: Mode,
+}
+
+impl fmt::Display for RealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mode {
+            Mode::Nat => write!(f, "{}", self.address),
+            mode => write!(f, "{} ({})", self.address, mode.name()),
+        }
     }
 }
 

@@ -22,12 +22,11 @@ mod plan;
 mod release;
 mod step;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::dataplane::{DataPlane, MapError, MemberId, RealId, ServiceId};
 use crate::desired::DesiredState;
-use crate::model::{ServerKey, ServiceHalf};
+use crate::model::{RealKey, ServerKey, ServiceHalf};
 use books::Books;
 use plan::Stage;
 
@@ -46,16 +45,16 @@ pub struct Reconciler<D> {
     failed_rounds: u32,
 }
 
-/// One server as one service uses it. A server whose address changes becomes another member: open
-/// flows stay with the old address.
+/// One server as one service uses it. A server whose address, or a service whose mode of forwarding
+/// changes becomes another member: open flows stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberKey {
     /// The service.
     pub service: ServiceHalf,
     /// The server.
     pub server: ServerKey,
-    /// Where its flows go.
-    pub address: SocketAddr,
+    /// Where its flows go, and how.
+    pub real: RealKey,
 }
 
 /// What a round did.
@@ -177,11 +176,8 @@ impl<D: DataPlane> Reconciler<D> {
     }
 
     /// Every server that flows may carry.
-    pub fn reals(&self) -> impl Iterator<Item = (RealId, SocketAddr)> {
-        self.books
-            .reals
-            .iter()
-            .map(|(address, real)| (real.id, *address))
+    pub fn reals(&self) -> impl Iterator<Item = (RealId, RealKey)> {
+        self.books.reals.iter().map(|(key, real)| (real.id, *key))
     }
 
     /// Every service.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lb_common::service::{Counts, Stats};
 use lb_common::verdict::{DropReason, PassReason};
 
-use crate::config::{self, Balance, Config, Forward, Protocol};
+use crate::config::{self, Balance, Config};
 use crate::control::protocol::{
     Check, Drops, FlowCounts, Server, Servers, Service, Services, Traffic, Verdict, Via,
 };
@@ -40,12 +40,8 @@ pub(super) fn services(config: &Config, statuses: &Statuses, tallies: &[Tally]) 
         Service {
             name: service.name.to_string(),
             listen: service.listen.clone(),
-            protocol: match service.protocol {
-                Protocol::Tcp => "tcp".to_owned(),
-            },
-            forward: match service.forward {
-                Forward::Nat => "nat".to_owned(),
-            },
+            protocol: service.protocol.word().to_owned(),
+            forward: service.forward.word().to_owned(),
             balance: match service.balance {
                 Balance::RoundRobin => "roundrobin".to_owned(),
                 Balance::Maglev => "maglev".to_owned(),

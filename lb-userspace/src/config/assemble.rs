@@ -6,13 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use lb_common::map;
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::forwarding;
 use super::place::Places;
 use super::reader::{Field, Reader};
 use super::services::{self, Draft, Taken};
 use super::tree::{Map, Node, Value};
 use super::vocabulary::{TOP, nearest};
-use super::{Config, NatSource, Pool, Service, pools, settings};
-use crate::model::{Family, PoolName, ServerKey};
+use super::{Config, Pool, Protocol, pools, settings};
+use crate::model::{PoolName, ServerKey};
 
 /// Reads the whole tree. What is wrong is in the reader's problems; the configuration means
 /// something only if no error is among them.
@@ -57,9 +58,8 @@ pub(super) fn config(r: &mut Reader<'_>, map: &Map) -> (Config, Places) {
     }
     warn_of_unused(r, &drafts, &taken);
     let pools: HashMap<&PoolName, &Pool> = config.pools.iter().map(|p| (&p.name, p)).collect();
-    check_families(r, &config.services, &pools, &places);
+    forwarding::check(r, &config, &pools, &places);
     check_loops(r, &config.pools, &places);
-    check_nat_source(r, &config, &places);
     check_sizes(r, &config, &pools, map);
     (config, places)
 }
@@ -111,51 +111,6 @@ fn warn_of_unused(r: &mut Reader<'_>, drafts: &[Draft<'_>], taken: &Taken) {
     }
 }
 
-/// `nat` cannot turn IPv4 into IPv6: each family that a service listens on needs a server of it, and
-/// a server of another family gets nothing.
-fn check_families(
-    r: &mut Reader<'_>,
-    services: &[Service],
-    pools: &HashMap<&PoolName, &Pool>,
-    places: &Places,
-) {
-    for service in services {
-        let Some(pool) = pools.get(&service.pool) else {
-            continue;
-        };
-        for (family, word) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
-            let mut listens = service.listen.iter();
-            let listen = listens.find(|listen| Family::of(listen) == family);
-            let mut servers = pool.servers.iter();
-            let server = servers.find(|server| Family::of(&server.address) == family);
-            match (listen, server) {
-                (Some(listen), None) => {
-                    let message = format!(
-                        "pool `{}` has no {word} server for this address of service `{}`",
-                        pool.name, service.name
-                    );
-                    r.error(places.listens[listen], message)
-                        .hint("`nat` does not translate between IPv4 and IPv6");
-                }
-                (None, Some(server)) => {
-                    let key = ServerKey {
-                        pool: pool.name.clone(),
-                        server: server.name.clone(),
-                    };
-                    if let Some(&place) = places.servers.get(&key) {
-                        let message = format!(
-                            "service `{}` does not listen on {word}: this server gets nothing of it",
-                            service.name
-                        );
-                        r.warn(place, message);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
 /// A server that is a service would be sent its own packets.
 fn check_loops(r: &mut Reader<'_>, pools: &[Pool], places: &Places) {
     for pool in pools {
@@ -164,8 +119,9 @@ fn check_loops(r: &mut Reader<'_>, pools: &[Pool], places: &Places) {
                 pool: pool.name.clone(),
                 server: server.name.clone(),
             };
+            let listen = |protocol| places.listens.get(&(server.address, protocol));
             let (Some(listen), Some(place)) = (
-                places.listens.get(&server.address),
+                listen(Protocol::Tcp).or_else(|| listen(Protocol::Udp)),
                 places.servers.get(&key),
             ) else {
                 continue;
@@ -180,34 +136,6 @@ fn check_loops(r: &mut Reader<'_>, pools: &[Pool], places: &Places) {
     }
 }
 
-/// `nat_source` has an address for every family in use, and none of them is a server's.
-fn check_nat_source(r: &mut Reader<'_>, config: &Config, places: &Places) {
-    let (NatSource::Addresses(sources), Some(place)) =
-        (&config.dataplane.nat_source, places.nat_source)
-    else {
-        return;
-    };
-    let servers = || {
-        config
-            .pools
-            .iter()
-            .flat_map(|pool| &pool.servers)
-            .map(|s| s.address)
-    };
-    for (family, v4) in [("IPv4", true), ("IPv6", false)] {
-        let used = servers().any(|server| server.is_ipv4() == v4);
-        if used && !sources.iter().any(|source| source.is_ipv4() == v4) {
-            let message =
-                format!("`nat_source` has no {family} address, and there are {family} servers");
-            r.error(place, message);
-        }
-    }
-    let servers: HashSet<IpAddr> = servers().map(|server: SocketAddr| server.ip()).collect();
-    if sources.iter().any(|source| servers.contains(source)) {
-        r.error(place, "`nat_source` has the address of a server");
-    }
-}
-
 /// What the data path's maps hold.
 fn check_sizes(r: &mut Reader<'_>, config: &Config, pools: &HashMap<&PoolName, &Pool>, root: &Map) {
     let addresses: HashSet<IpAddr> = config
@@ -218,6 +146,12 @@ fn check_sizes(r: &mut Reader<'_>, config: &Config, pools: &HashMap<&PoolName, &
         .collect();
     let listens: usize = config.services.iter().map(|s| s.listen.len()).sum();
     let servers: usize = config.pools.iter().map(|pool| pool.servers.len()).sum();
+    let in_services = config.services.iter().flat_map(|service| {
+        let pool = pools.get(&service.pool);
+        let servers = pool.into_iter().flat_map(|pool| &pool.servers);
+        servers.map(|server| (server.address, service.forward.mode()))
+    });
+    let reals = in_services.collect::<HashSet<_>>().len().max(servers);
     let members: usize = config
         .services
         .iter()
@@ -243,7 +177,7 @@ fn check_sizes(r: &mut Reader<'_>, config: &Config, pools: &HashMap<&PoolName, &
             members,
             map::MEMBERS_MAX - 1,
         ),
-        ("pools", "servers", servers, map::REALS_MAX - 1),
+        ("pools", "servers", reals, map::REALS_MAX - 1),
     ];
     for (section, what, count, max) in sizes {
         if count > max as usize

@@ -208,7 +208,12 @@ impl Checker<'_> {
         for service in &self.loaded.config.services {
             for listen in &service.listen {
                 if self.owner(listen.ip()).is_none() {
-                    let place = self.loaded.places.listens.get(listen).copied();
+                    let place = self
+                        .loaded
+                        .places
+                        .listens
+                        .get(&(*listen, service.protocol))
+                        .copied();
                     let message = "no interface of this host has this address";
                     let hint = "clients reach it only if they have a route to it by this host";
                     self.at(Severity::Warning, place, message, hint);

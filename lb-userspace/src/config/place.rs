@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use super::Protocol;
 use super::source::Place;
 use crate::model::ServerKey;
 
@@ -10,7 +11,7 @@ use crate::model::ServerKey;
 #[derive(Debug, Default)]
 pub(super) struct Places {
     pub(super) servers: HashMap<ServerKey, Place>,
-    pub(super) listens: HashMap<SocketAddr, Place>,
+    pub(super) listens: HashMap<(SocketAddr, Protocol), Place>,
     pub(super) interfaces: HashMap<String, Place>,
     pub(super) source_ports: Option<Place>,
     pub(super) nat_source: Option<Place>,

@@ -61,9 +61,10 @@ pub(super) fn service<'n>(
         claim(r, &mut taken.services, "a service", &name.text, field)
             .then(|| ServiceName::new(name.text.as_str()))
     });
+    let protocol = protocol(&own, defaults.service.as_ref());
     let listen = r
         .required(&own, &SERVICE, "listen")
-        .and_then(|field| listen(r, field, places));
+        .and_then(|field| listen(r, field, protocol, places));
     let mut pool = None;
     let mut pool_field = None;
     let mut own_pool = None;
@@ -113,13 +114,20 @@ pub(super) fn service<'n>(
         Some("maglev") => Balance::Maglev,
         _ => Balance::RoundRobin,
     };
+    let forward = match word(&entry, "forward") {
+        Some("dnat") => Forward::Dnat,
+        Some("dsr") => Forward::Dsr,
+        Some("ipip") => Forward::Ipip,
+        Some("gue") => Forward::Gue,
+        _ => Forward::Nat,
+    };
     let service = || {
         Some(Service {
             name: name?,
             listen: listen?,
-            protocol: Protocol::Tcp,
+            protocol,
             pool: pool?,
-            forward: Forward::Nat,
+            forward,
             balance,
             idle_timeout: idle_timeout?,
         })
@@ -142,7 +150,20 @@ fn idle_timeout(r: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Duration> {
     Some(timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT))
 }
 
-fn listen(r: &mut Reader<'_>, field: Field<'_>, places: &mut Places) -> Option<Vec<SocketAddr>> {
+fn protocol(own: &Entry<'_>, defaults: Option<&Entry<'_>>) -> Protocol {
+    let given = word(own, "protocol").or_else(|| word(defaults?, "protocol"));
+    match given {
+        Some("udp") => Protocol::Udp,
+        _ => Protocol::Tcp,
+    }
+}
+
+fn listen(
+    r: &mut Reader<'_>,
+    field: Field<'_>,
+    protocol: Protocol,
+    places: &mut Places,
+) -> Option<Vec<SocketAddr>> {
     let items = r.one_or_list(field)?;
     if items.is_empty() {
         r.error(field.key.place, "`listen` names no address");
@@ -153,14 +174,14 @@ fn listen(r: &mut Reader<'_>, field: Field<'_>, places: &mut Places) -> Option<V
         let Some(address) = r.socket(Field { node, ..field }) else {
             continue;
         };
-        if let Some(first) = places.listens.get(&address) {
+        if let Some(first) = places.listens.get(&(address, protocol)) {
             let first = r.sources.locate(*first);
             let shown = Field { node, ..field }.shown();
             r.error(node.place, format!("`{shown}` is already listened on"))
                 .hint(format!("at {first}"));
             continue;
         }
-        places.listens.insert(address, node.place);
+        places.listens.insert((address, protocol), node.place);
         addresses.push(address);
     }
     (addresses.len() == items.len()).then_some(addresses)

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::duration;
 use super::{
-    Backups, Balance, Check, Config, Control, DataPlane, Forward, Log, LogFormat, LogLevel,
-    NatSource, Pool, Protocol, Server, Service, XdpMode,
+    Backups, Balance, Check, Config, Control, DataPlane, Log, LogFormat, LogLevel, NatSource, Pool,
+    Server, Service, XdpMode,
 };
 
 /// YAML that reads back as the same configuration.
@@ -114,15 +114,9 @@ fn service(out: &mut Writer, service: &Service) {
     out.item(1, "name", quoted(service.name.as_str()));
     let listen: Vec<String> = service.listen.iter().map(|a| format!("\"{a}\"")).collect();
     out.key(2, "listen", format_args!("[{}]", listen.join(", ")));
-    let protocol = match service.protocol {
-        Protocol::Tcp => "tcp",
-    };
-    out.key(2, "protocol", protocol);
+    out.key(2, "protocol", service.protocol.word());
     out.key(2, "pool", quoted(service.pool.as_str()));
-    let forward = match service.forward {
-        Forward::Nat => "nat",
-    };
-    out.key(2, "forward", forward);
+    out.key(2, "forward", service.forward.word());
     let balance = match service.balance {
         Balance::RoundRobin => "roundrobin",
         Balance::Maglev => "maglev",

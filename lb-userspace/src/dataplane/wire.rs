@@ -39,7 +39,7 @@ pub fn service_key(listen: SocketAddr, protocol: Protocol) -> ServiceKey {
     ServiceKey {
         addr: words(listen.ip()),
         port: listen.port().to_be(),
-        protocol: protocol_number(protocol),
+        protocol: protocol.transport().number(),
         zero: 0,
     }
 }
@@ -51,13 +51,6 @@ pub fn mark_key(address: IpAddr) -> ServiceKey {
         port: 0,
         protocol: 0,
         zero: 0,
-    }
-}
-
-/// The IP protocol number.
-pub const fn protocol_number(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Tcp => 6,
     }
 }
 

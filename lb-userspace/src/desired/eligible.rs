@@ -1,10 +1,12 @@
 //! Which servers of a pool get new flows.
 
+use lb_common::service::Mode;
+
 use crate::config::{Backups, Check, Pool, Server};
 use crate::health::HealthView;
 use crate::model::{Family, ServerKey};
 
-/// The servers of `pool` that get new flows of one address family, in the order of the configuration:
+/// The servers of `pool` that get a service's new flows of one address family, in the order of the configuration:
 /// those that are up, enabled and have a weight; while there is no other, the backups of which the
 /// same is true.
 ///
@@ -13,10 +15,11 @@ use crate::model::{Family, ServerKey};
 pub fn eligible<'a>(
     pool: &'a Pool,
     family: Family,
+    mode: Mode,
     health: &HealthView,
 ) -> impl Iterator<Item = &'a Server> {
     let usable = |server: &&Server| {
-        Family::of(&server.address) == family
+        family.reaches(&server.address, mode)
             && server.enabled
             && server.weight.as_u16() > 0
             && is_up(pool, server, health)

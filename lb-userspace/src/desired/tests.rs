@@ -1,3 +1,5 @@
+mod modes;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -28,6 +30,13 @@ fn server(name: &str, address: &str) -> Server {
             rise: NonZeroU32::MIN,
             fall: NonZeroU32::MIN,
         }),
+    }
+}
+
+fn nat(address: &str) -> RealKey {
+    RealKey {
+        address: address.parse().unwrap(),
+        mode: Mode::Nat,
     }
 }
 
@@ -200,7 +209,7 @@ fn weights_and_algorithm_decide_the_ring() {
 #[test]
 fn a_server_is_reached_by_its_next_hop() {
     let state = desired(&config(), &up(&[]), &network());
-    let real = &state.reals[&"10.0.5.1:5432".parse().unwrap()];
+    let real = &state.reals[&nat("10.0.5.1:5432")];
     let way = real.way.unwrap();
     let bytes: Vec<u8> = way
         .ethernet
@@ -225,7 +234,7 @@ fn a_next_hop_that_does_not_answer_leaves_the_server_without_a_way() {
         .mac = None;
     network.hops.remove(&IpAddr::from([10, 0, 5, 2]));
     let state = desired(&config(), &up(&[]), &network);
-    let real = |i: u8| &state.reals[&SocketAddr::from(([10, 0, 5, i], 5432))];
+    let real = |i: u8| &state.reals[&nat(&format!("10.0.5.{i}:5432"))];
     assert_eq!(real(1).way, None);
     assert_eq!(real(1).sources.len(), 1);
     assert_eq!(real(2).way, None);
@@ -235,7 +244,7 @@ fn a_next_hop_that_does_not_answer_leaves_the_server_without_a_way() {
 #[test]
 fn connections_come_from_the_address_towards_the_server() {
     let state = desired(&config(), &up(&[]), &network());
-    let sources = &state.reals[&"10.0.5.1:5432".parse().unwrap()].sources;
+    let sources = &state.reals[&nat("10.0.5.1:5432")].sources;
     let [source] = sources[..] else {
         panic!("{sources:?}")
     };
@@ -255,7 +264,7 @@ fn connections_come_from_the_addresses_of_the_servers_family_that_were_configure
     config.services[0].listen.push(listen);
     let state = desired(&config, &up(&[]), &network());
     let sources = |address: &str| -> Vec<IpAddr> {
-        let real = &state.reals[&address.parse().unwrap()];
+        let real = &state.reals[&nat(address)];
         real.sources
             .iter()
             .map(|source| wire::ip(source.addr))

@@ -15,12 +15,12 @@ use crate::ring::{Identity, Share, maglev, smooth_round_robin};
 
 /// Ids for servers, services and members; slices for NAT sources.
 pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec<ReconcileError>) {
-    for (address, real) in &desired.reals {
-        if !books.reals.contains_key(address)
-            && let Some(id) = id(&mut books.real_ids, failed, || address.to_string())
+    for (key, real) in &desired.reals {
+        if !books.reals.contains_key(key)
+            && let Some(id) = id(&mut books.real_ids, failed, || key.to_string())
         {
             let record = Record::default();
-            books.reals.insert(*address, RealEntry { id, record });
+            books.reals.insert(*key, RealEntry { id, record });
         }
         if !real.sources.is_empty() && books.source_set(&real.sources).is_none() {
             let len = real.sources.len() as u32;
@@ -33,7 +33,7 @@ pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec
                 None => failed.push(ReconcileError::NoRoom {
                     map: SNAT,
                     len,
-                    wanted: format!("the nat_source addresses of {address}"),
+                    wanted: format!("the nat_source addresses of {key}"),
                 }),
             }
         }
@@ -68,10 +68,10 @@ pub(super) fn member_keys<'a>(
     name: &'a ServiceHalf,
     service: &'a DesiredService,
 ) -> impl Iterator<Item = MemberKey> + 'a {
-    service.members.iter().map(|(server, address)| MemberKey {
+    service.members.iter().map(|(server, real)| MemberKey {
         service: name.clone(),
         server: server.clone(),
-        address: *address,
+        real: *real,
     })
 }
 
@@ -124,7 +124,7 @@ fn content(books: &Books, name: &ServiceHalf, service: &DesiredService) -> RingC
             let member = books.members.get(&key)?;
             member.record.held.as_ref()?;
             Some(Share {
-                identity: Identity::of(key.address),
+                identity: Identity::of(key.real.address),
                 weight,
                 value: member.id,
             })

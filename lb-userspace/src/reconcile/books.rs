@@ -1,7 +1,6 @@
 //! The account of what the maps say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use lb_common::map::SNAT_MAX;
@@ -12,7 +11,7 @@ use super::id_pool::IdPool;
 use super::step::Step;
 use crate::dataplane::{MemberId, RealId, ServiceId};
 use crate::desired::Algorithm;
-use crate::model::ServiceHalf;
+use crate::model::{RealKey, ServiceHalf};
 use crate::ring::{Share, Slice, Slices};
 
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(super) struct Books {
     pub(super) ports: BTreeMap<u32, Record<Port>>,
     pub(super) sources: Vec<SourceSet>,
     pub(super) snat: Slices,
-    pub(super) reals: BTreeMap<SocketAddr, RealEntry>,
+    pub(super) reals: BTreeMap<RealKey, RealEntry>,
     pub(super) real_ids: IdPool<RealId>,
     pub(super) members: BTreeMap<MemberKey, MemberEntry>,
     pub(super) member_ids: IdPool<MemberId>,
@@ -180,15 +179,13 @@ impl Books {
                     set.written = true;
                 }
             }
-            Step::PutReal {
-                address, real: to, ..
-            } => {
-                if let Some(real) = self.reals.get_mut(address) {
+            Step::PutReal { key, real: to, .. } => {
+                if let Some(real) = self.reals.get_mut(key) {
                     real.record.holds(*to);
                 }
             }
-            Step::RemoveReal { address, id } => {
-                self.reals.remove(address);
+            Step::RemoveReal { key, id } => {
+                self.reals.remove(key);
                 self.real_ids.free(*id);
             }
             Step::AddMember { key, member, .. } | Step::PutMember { key, member, .. } => {
@@ -225,14 +222,14 @@ impl Books {
             Step::PutPort { ifindex, .. } | Step::RemovePort { ifindex } => {
                 self.ports.entry(*ifindex).or_default().unsure = true;
             }
-            Step::PutReal { address, .. } => {
-                if let Some(real) = self.reals.get_mut(address) {
+            Step::PutReal { key, .. } => {
+                if let Some(real) = self.reals.get_mut(key) {
                     real.record.unsure = true;
                 }
             }
             // Nothing referred to it any more, and nothing may until it has been written again.
-            Step::RemoveReal { address, .. } => {
-                if let Some(real) = self.reals.get_mut(address) {
+            Step::RemoveReal { key, .. } => {
+                if let Some(real) = self.reals.get_mut(key) {
                     real.record = Record::lost();
                 }
             }

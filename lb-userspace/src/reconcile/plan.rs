@@ -1,7 +1,6 @@
 //! What a stage has to do: the difference between what is wanted and what the books say.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use lb_common::service::{Member, Real, Service, ServiceKey};
 
@@ -11,6 +10,7 @@ use super::step::Step;
 use crate::dataplane::ids::Id;
 use crate::dataplane::{MemberId, wire};
 use crate::desired::{DesiredReal, DesiredState};
+use crate::model::RealKey;
 
 /// The parts of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,14 +96,14 @@ fn write_sources(books: &Books, desired: &DesiredState) -> Vec<Step> {
 
 fn put_reals(books: &Books, desired: &DesiredState) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (address, wanted) in &desired.reals {
-        let Some(entry) = books.reals.get(address) else {
+    for (key, wanted) in &desired.reals {
+        let Some(entry) = books.reals.get(key) else {
             continue;
         };
-        let real = real(books, *address, wanted, &entry.record);
+        let real = real(books, *key, wanted, &entry.record);
         if entry.record.needs(&real) {
             steps.push(Step::PutReal {
-                address: *address,
+                key: *key,
                 id: entry.id,
                 real,
             });
@@ -114,7 +114,7 @@ fn put_reals(books: &Books, desired: &DesiredState) -> Vec<Step> {
 
 /// A server as the map should hold it. If its NAT sources could not be written, it keeps those that
 /// it has.
-fn real(books: &Books, address: SocketAddr, wanted: &DesiredReal, record: &Record<Real>) -> Real {
+fn real(books: &Books, key: RealKey, wanted: &DesiredReal, record: &Record<Real>) -> Real {
     let set = books.source_set(&wanted.sources).filter(|set| set.written);
     let (snat_base, snat_count) = match (set, record.held) {
         (Some(set), _) => (set.slice.base(), set.slice.len()),
@@ -127,10 +127,11 @@ fn real(books: &Books, address: SocketAddr, wanted: &DesiredReal, record: &Recor
         mtu: wanted.way.map_or(0, |way| way.mtu),
         snat_base,
         snat_count,
-        port: address.port().to_be(),
-        family: if address.is_ipv4() { 4 } else { 6 },
-        addr: wire::words(address.ip()),
-        zero: [0; 4],
+        port: key.address.port().to_be(),
+        family: if key.address.is_ipv4() { 4 } else { 6 },
+        addr: wire::words(key.address.ip()),
+        mode: key.mode as u8,
+        zero: [0; 15],
     }
 }
 
@@ -141,8 +142,7 @@ fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {
             continue;
         };
         for key in member_keys(name, service) {
-            let (Some(entry), Some(real)) =
-                (books.members.get(&key), books.reals.get(&key.address))
+            let (Some(entry), Some(real)) = (books.members.get(&key), books.reals.get(&key.real))
             else {
                 continue;
             };
@@ -272,13 +272,13 @@ fn remove_members(
 }
 
 fn remove_reals(books: &Books, desired: &DesiredState) -> Vec<Step> {
-    let in_use: BTreeSet<SocketAddr> = books.members.keys().map(|key| key.address).collect();
+    let in_use: BTreeSet<RealKey> = books.members.keys().map(|key| key.real).collect();
     books
         .reals
         .iter()
-        .filter(|(address, _)| !desired.reals.contains_key(address) && !in_use.contains(address))
-        .map(|(address, real)| Step::RemoveReal {
-            address: *address,
+        .filter(|(key, _)| !desired.reals.contains_key(key) && !in_use.contains(key))
+        .map(|(key, real)| Step::RemoveReal {
+            key: *key,
             id: real.id,
         })
         .collect()

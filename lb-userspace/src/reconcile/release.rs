@@ -19,7 +19,7 @@ pub(super) fn release(books: &mut Books, desired: &DesiredState, now: Instant) {
 pub(super) fn waiting(books: &Books, desired: &DesiredState) -> bool {
     books.members.keys().any(|key| {
         let service = desired.services.get(&key.service);
-        service.and_then(|service| service.members.get(&key.server)) != Some(&key.address)
+        service.and_then(|service| service.members.get(&key.server)) != Some(&key.real)
     })
 }
 

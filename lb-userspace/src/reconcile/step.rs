@@ -1,12 +1,10 @@
 //! Single changes to the maps.
 
-use std::net::SocketAddr;
-
 use lb_common::service::{Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::MemberKey;
 use crate::dataplane::{DataPlane, MapError, MemberId, RealId};
-use crate::model::ServiceHalf;
+use crate::model::{RealKey, ServiceHalf};
 
 /// One change. Doing it again changes nothing more.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,12 +21,12 @@ pub(super) enum Step {
         sources: Vec<SnatSource>,
     },
     PutReal {
-        address: SocketAddr,
+        key: RealKey,
         id: RealId,
         real: Real,
     },
     RemoveReal {
-        address: SocketAddr,
+        key: RealKey,
         id: RealId,
     },
     /// A new member: what its id counted before is none of its.

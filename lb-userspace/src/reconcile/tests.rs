@@ -5,7 +5,7 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use lb_common::service::{Port, SnatSource};
+use lb_common::service::{Mode, Port, SnatSource};
 
 use super::*;
 use crate::config::Protocol;
@@ -30,8 +30,11 @@ fn name(service: u8) -> ServiceHalf {
     }
 }
 
-fn address(server: u8) -> SocketAddr {
-    SocketAddr::from(([10, 0, 5, server], 5432))
+fn real(server: u8) -> RealKey {
+    RealKey {
+        address: SocketAddr::from(([10, 0, 5, server], 5432)),
+        mode: Mode::Nat,
+    }
 }
 
 /// One service of the desired state: which servers it has, and the weights of those that get new
@@ -86,7 +89,7 @@ fn state(services: &[Wanted], sources: u8) -> DesiredState {
                 }),
                 sources: (0..sources).map(source).collect(),
             };
-            desired.reals.insert(address(server), real);
+            desired.reals.insert(self::real(server), real);
         }
         let vip = IpAddr::from([192, 0, 2, 1]);
         desired.marks.insert(vip);
@@ -99,7 +102,7 @@ fn state(services: &[Wanted], sources: u8) -> DesiredState {
             members: wanted
                 .members
                 .iter()
-                .map(|&s| (key(s), address(s)))
+                .map(|&s| (key(s), self::real(s)))
                 .collect(),
             ring: DesiredRing {
                 algorithm: wanted.algorithm,

@@ -9,7 +9,7 @@ use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 use lb_common::addr::Address;
 use lb_common::flow::{BUCKET_SLOTS, FlowKey, Origin};
 use lb_common::map;
-use lb_common::service::{Member, Pick, Port, Real, Service, ServiceKey, SnatSource};
+use lb_common::service::{Member, Mode, Pick, Port, Real, Service, ServiceKey, SnatSource};
 use lb_common::time;
 use lb_common::verdict::{DropReason, PassReason};
 
@@ -126,7 +126,8 @@ impl World {
                 port: SERVICE_PORT.to_be(),
                 family: A::NUMBER,
                 addr: flows::server::<A>(number).mapped(),
-                zero: [0; 4],
+                mode: Mode::Nat as u8,
+                zero: [0; 15],
             };
             let member = Member {
                 real: id,

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::addr;
 use lb_common::flow::Origin;
-use lb_common::service::{Member, Pick, Port, Real, Service, ServiceKey, SnatSource};
+use lb_common::service::{Member, Mode, Pick, Port, Real, Service, ServiceKey, SnatSource};
 use lb_common::time;
 use lb_tests::netns::Mac;
 pub(crate) use lb_tests::network::Family;
@@ -180,7 +180,8 @@ impl World {
                 Family::V6 => 6,
             },
             addr: key_address(self.server(server).ip()),
-            zero: [0; 4],
+            mode: Mode::Nat as u8,
+            zero: [0; 15],
         }
     }
 

@@ -239,7 +239,7 @@ proptest! {
                 reconciler.plane_mut().plane.now = report.retry_at.unwrap_or(now);
             }
             // Some members that packets meet get flows, which hold ids for as long as they last.
-            let members: Vec<_> = reconciler.members().map(|(id, key)| (id, key.address)).collect();
+            let members: Vec<_> = reconciler.members().map(|(id, key)| (id, key.real)).collect();
             let plane = &mut reconciler.plane_mut().plane;
             let met: BTreeSet<u16> = plane
                 .fake
@@ -250,10 +250,10 @@ proptest! {
                 .collect();
             plane.with_flows.clear();
             plane.fake.counts.clear();
-            for ((id, address), _) in members.iter().zip(with_flows).filter(|(_, has)| *has) {
+            for ((id, real), _) in members.iter().zip(with_flows).filter(|(_, has)| *has) {
                 let id = crate::dataplane::ids::Id::number(*id);
                 if met.contains(&id) {
-                    plane.with_flows.insert(id, *address);
+                    plane.with_flows.insert(id, *real);
                     plane.fake.counts.insert(id, lb_common::service::Counts { flows: 1, ..Default::default() });
                 }
             }

@@ -143,20 +143,20 @@ fn a_server_with_a_new_address_is_another_member() {
     let before = state(&[Wanted::round_robin(80, &[1])], 1);
     done(&reconciler.reconcile(&before, now));
     let mut after = before;
-    let real = after.reals.remove(&address(1)).unwrap();
-    after.reals.insert(address(9), real);
+    let real = after.reals.remove(&self::real(1)).unwrap();
+    after.reals.insert(self::real(9), real);
     after
         .services
         .get_mut(&name(1))
         .unwrap()
         .members
-        .insert(key(1), address(9));
+        .insert(key(1), self::real(9));
     done(&reconciler.reconcile(&after, now));
     let addresses: Vec<_> = reconciler
         .members()
-        .map(|(id, m)| (id.number(), m.address))
+        .map(|(id, m)| (id.number(), m.real))
         .collect();
-    assert_eq!(addresses, [(1, address(1)), (2, address(9))]);
+    assert_eq!(addresses, [(1, self::real(1)), (2, self::real(9))]);
     let entry = reconciler
         .plane()
         .services

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
+use lb_common::service::{Counts, Member, Mode, Port, Real, Service, ServiceKey, SnatSource};
 
 use crate::dataplane::fake::Fake;
 use crate::dataplane::ids::Id;
 use crate::dataplane::{DataPlane, MapError, MemberId, RealId, wire};
 use crate::desired::DesiredState;
+use crate::model::RealKey;
 use crate::ring::slices::GRACE;
 
 /// The fake, and what must never be seen in it.
@@ -17,11 +18,11 @@ pub(super) struct Witness {
     pub(super) fake: Fake,
     pub(super) now: Instant,
     /// Servers that may get new flows, by listening address.
-    eligible: BTreeMap<ServiceKey, BTreeSet<SocketAddr>>,
+    eligible: BTreeMap<ServiceKey, BTreeSet<RealKey>>,
     /// When a ring slice was last shown to packets, by base and length.
     shown: BTreeMap<(u32, u32), Instant>,
     /// Members that have flows: nobody may touch their entries.
-    pub(super) with_flows: BTreeMap<u16, SocketAddr>,
+    pub(super) with_flows: BTreeMap<u16, RealKey>,
 }
 
 impl Witness {
@@ -48,7 +49,7 @@ impl Witness {
     }
 
     /// Where a member's flows go; panics if a packet would be dropped as a bug.
-    fn server(&self, member: u16) -> SocketAddr {
+    fn server(&self, member: u16) -> RealKey {
         let entry = self.fake.members.get(&member);
         let entry = entry.unwrap_or_else(|| panic!("no member {member}:\n{}", self.fake));
         let real = self.fake.reals.get(&entry.real);
@@ -60,10 +61,14 @@ impl Witness {
                 self.fake
             );
         }
-        SocketAddr::new(wire::ip(real.addr), u16::from_be(real.port))
+        let mode = Mode::ALL.into_iter().find(|mode| *mode as u8 == real.mode);
+        RealKey {
+            address: SocketAddr::new(wire::ip(real.addr), u16::from_be(real.port)),
+            mode: mode.expect("a mode"),
+        }
     }
 
-    fn servers(&self, service: &Service) -> BTreeSet<SocketAddr> {
+    fn servers(&self, service: &Service) -> BTreeSet<RealKey> {
         let ring = self.fake.ring_of(service);
         let ring = ring.unwrap_or_else(|| panic!("a ring was never written:\n{}", self.fake));
         let members: BTreeSet<u16> = ring.into_iter().collect();
