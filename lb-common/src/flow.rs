@@ -59,6 +59,12 @@ impl State {
         matches!(self, Self::Open | Self::ClientFin | Self::ServerFin)
     }
 
+    /// Whether the connection has ended: its entry may be taken at once.
+    #[inline(always)]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Reset)
+    }
+
     /// Whether readers may use the entry.
     #[inline(always)]
     pub const fn is_live(self) -> bool {

@@ -4,6 +4,7 @@
 //! flow's other segments change nothing but positions and time.
 
 use crate::flow::State;
+use crate::time;
 
 /// TCP header flags (RFC 9293, section 3.1), the header's byte 13.
 pub const FIN: u8 = 0x01;
@@ -80,6 +81,35 @@ pub const fn next(state: State, direction: Direction, segment: Segment) -> State
         }
         _ => state,
     }
+}
+
+/// Ticks after which a client whose SYN was answered has either gone on or given up: the handshake
+/// takes one round trip.
+pub const GIVEN_UP: u32 = time::ticks(1) / 2;
+
+/// Whether a client's SYN with sequence number `isn` begins a connection of its own, where a flow
+/// in `state` has its ports: `position` is the end of what the client has sent there, `quiet` for
+/// how many ticks it has sent nothing.
+///
+/// The SYN of a flow that is not open yet comes again with the number it had: with another, the
+/// client has given up and uses its port again, and the server that has not answered is perhaps
+/// dead. A flow that was answered is nearly open, though, and not at the mercy of anybody's SYN as
+/// long as the client may be going on.
+#[inline(always)]
+pub const fn begins_anew(state: State, position: u32, isn: u32, quiet: u32) -> bool {
+    match state {
+        State::Closed | State::Reset => true,
+        State::HalfOpen => !repeats(position, isn),
+        State::Answered => !repeats(position, isn) && quiet >= GIVEN_UP,
+        _ => false,
+    }
+}
+
+/// Whether a SYN with sequence number `isn` is the one that moved the client to `position`: that
+/// may lie beyond data that the SYN carried (RFC 7413), which comes again without it.
+#[inline(always)]
+pub const fn repeats(position: u32, isn: u32) -> bool {
+    position.wrapping_sub(isn).wrapping_sub(1) <= u16::MAX as u32
 }
 
 /// Whether a number is at most [`WINDOW`] from the recorded one, either way. One in 128 random

@@ -40,8 +40,8 @@ pub(crate) fn place<F: Family>(key: &FlowKey<F::Addr>) -> Place {
     Place::new(hash_key(), key, Transport::Tcp, F::buckets())
 }
 
-/// The live entry for a segment and its fields. A SYN that finds a closed flow finds nothing: its
-/// ports are being used again.
+/// The live entry for a segment and its fields. A SYN that begins a connection of its own on the
+/// ports of one that is over finds nothing.
 #[inline(always)]
 pub(crate) fn find<F: Family>(segment: &Segment<F>) -> Option<(Entry<F::Addr>, Found<F>)> {
     let place = place::<F>(&segment.key);
@@ -50,8 +50,9 @@ pub(crate) fn find<F: Family>(segment: &Segment<F>) -> Option<(Entry<F::Addr>, F
         None => find_second::<F>(&segment.key, &place)?,
     };
     let found = read::<F>(&entry)?;
-    let over = matches!(found.state, State::Closed | State::Reset);
-    if over && segment.flags & (tcp::SYN | tcp::ACK) == tcp::SYN {
+    if segment.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+        && makes_way::<F>(&entry, segment.seq, now())
+    {
         return None;
     }
     Some((entry, found))
@@ -179,19 +180,29 @@ pub(crate) fn survey<F: Family>(place: Place, own: u32) -> i64 {
     outline::encode(table::survey(&Table::<F>::NEW, place, probe, own))
 }
 
-/// Whether the flow with the forward entry at `index` is closed; its entry, if so.
+/// Whether the flow with this forward entry gives its place to a client's SYN that begins at `isn`
+/// ([`tcp::begins_anew`]).
 #[inline(always)]
-pub(crate) fn over<F: Family>(index: u32) -> Option<Entry<F::Addr>> {
-    entry::<F>(index).filter(|entry| matches!(entry.word.state(), State::Closed | State::Reset))
+pub(crate) fn makes_way<F: Family>(entry: &Entry<F::Addr>, isn: u32, now: u32) -> bool {
+    let slot = entry.slot.pointer();
+    // SAFETY: the slot is a map value.
+    let (position, seen) = unsafe {
+        (
+            addr_of!((*slot).seq).read_volatile(),
+            addr_of!((*slot).seen).read_volatile(),
+        )
+    };
+    tcp::begins_anew(entry.word.state(), position, isn, time::since(now, seen))
 }
 
-/// Forgets the flow whose forward entry is at `index`, if it is closed; 1 if it was this call that
-/// did. Whoever calls has seen a closed flow there, but an open one may be in its place by now.
+/// Forgets the flow whose forward entry was found at `index` with `word`; 1 if it was this call
+/// that did, 0 if the entry has moved since.
 #[inline(always)]
-pub(crate) fn release<F: Family>(index: u32) -> u32 {
-    over::<F>(index)
-        .is_some_and(|entry| table::release(&Table::<F>::NEW, entry.slot, index, entry.word))
-        as u32
+pub(crate) fn release<F: Family>(index: u32, word: u64) -> u32 {
+    let Some(slot) = Table::<F>::slot(index) else {
+        return 0;
+    };
+    table::release(&Table::<F>::NEW, slot, index, Word(word)) as u32
 }
 
 /// Looks for the key in the scratch's probe in one bucket. Not negative: its index.

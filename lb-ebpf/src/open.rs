@@ -98,26 +98,29 @@ pub(crate) fn run<F: Family>() -> i64 {
     reply
 }
 
-/// Claims the forward entry; a closed flow with the same key makes way.
+/// Claims the forward entry; a flow with the same key that is over makes way.
 #[inline(always)]
 fn claim_forward<F: Family>(now: u32) -> Claim {
     let Some(scratch) = scratch() else {
         return Claim::Full;
     };
     // SAFETY: this processor's map value.
-    unsafe {
+    let (key, isn) = unsafe {
         let keys = F::keys(scratch);
         (*keys).probe = (*keys).segment;
-    }
-    match decode((F::CALLS.claim)(now)) {
-        Claim::Exists(index) => {
-            if flow::over::<F>(index).is_none() {
-                return Claim::Exists(index);
-            }
-            (F::CALLS.release)(index);
+        (&(*keys).probe, (*scratch).seq)
+    };
+    let claim = decode((F::CALLS.claim)(now));
+    let Claim::Exists(index) = claim else {
+        return claim;
+    };
+    let identity = flow::place::<F>(key).identity;
+    match table::find_at(&Table::<F>::NEW, index, identity, key) {
+        Some(entry) if flow::makes_way::<F>(&entry, isn, now) => {
+            (F::CALLS.release)(index, entry.word.0);
             decode((F::CALLS.claim)(now))
         }
-        claim => claim,
+        _ => claim,
     }
 }
 
@@ -233,9 +236,14 @@ fn make_way<F: Family>(reply: u32, isn: u32, polite: bool) -> bool {
     };
     // SAFETY: a map value.
     let owner = unsafe { addr_of!((*slot.pointer()).twin).read_volatile() };
-    let Some(closed) = flow::over::<F>(owner) else {
+    let Some(closed) = flow::entry::<F>(owner) else {
         return false;
     };
+    // SAFETY: a map value.
+    let owned = unsafe { addr_of!((*closed.slot.pointer()).twin).read_volatile() } == reply;
+    if !owned || !closed.word.state().is_over() {
+        return false;
+    }
     if polite {
         // SAFETY: a map value.
         let last = unsafe { addr_of!((*closed.slot.pointer()).seq).read_volatile() };
@@ -243,7 +251,7 @@ fn make_way<F: Family>(reply: u32, isn: u32, polite: bool) -> bool {
             return false;
         }
     }
-    (F::CALLS.release)(owner) != 0
+    (F::CALLS.release)(owner, closed.word.0) != 0
 }
 
 /// Fills and publishes both claimed entries, the reply entry first: its key is in the probe.

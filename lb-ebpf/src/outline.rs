@@ -30,7 +30,7 @@ pub(crate) struct Calls {
     /// [`table::consider`].
     pub(crate) consider: extern "C" fn(index: u32, now: u32) -> u32,
     /// [`flow::release`]; not zero: true.
-    pub(crate) release: extern "C" fn(index: u32) -> u32,
+    pub(crate) release: extern "C" fn(index: u32, word: u64) -> u32,
     /// [`track::judge`].
     pub(crate) judge: extern "C" fn(index: u32, what: u32, seq: u32, ack: u32, end: u32) -> u32,
     /// [`track::moved`].
@@ -69,12 +69,12 @@ pub(crate) const fn decode(claim: i64) -> Claim {
 
 macro_rules! functions {
     ($calls:ident, $(
-        $field:ident = $name:ident($($argument:ident),*) -> $result:ty { $body:expr }
+        $field:ident = $name:ident($($argument:ident: $type:ty),*) -> $result:ty { $body:expr }
     )*) => {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
-            extern "C" fn $name($($argument: u32),*) -> $result {
+            extern "C" fn $name($($argument: $type),*) -> $result {
                 $body
             }
         )*
@@ -92,34 +92,36 @@ macro_rules! family {
         functions! { $calls,
             open = $open() -> i64 { open::run::<$family>() }
             choose = $choose() -> i64 { open::choose::<$family>() }
-            claim_port = $claim_port(now) -> i64 { open::claim_port::<$family>(now) }
-            write_entries = $write_entries(forward, reply, now) -> u32 {
+            claim_port = $claim_port(now: u32) -> i64 { open::claim_port::<$family>(now) }
+            write_entries = $write_entries(forward: u32, reply: u32, now: u32) -> u32 {
                 open::write_entries::<$family>(forward, reply, now)
             }
-            find = $find(bucket, identity) -> i64 {
+            find = $find(bucket: u32, identity: u32) -> i64 {
                 flow::find_probe::<$family>(bucket, identity)
             }
-            claim = $claim(now) -> i64 { flow::claim::<$family>(now) }
-            survey = $survey(first, second, identity, own) -> i64 {
+            claim = $claim(now: u32) -> i64 { flow::claim::<$family>(now) }
+            survey = $survey(first: u32, second: u32, identity: u32, own: u32) -> i64 {
                 flow::survey::<$family>(Place { first, second, identity }, own)
             }
-            spare = $spare(first, second, now) -> u32 {
+            spare = $spare(first: u32, second: u32, now: u32) -> u32 {
                 {
                     let place = Place { first, second, identity: 0 };
                     table::spare(&Table::<$family>::NEW, place, now) as u32
                 }
             }
-            consider = $consider(index, now) -> u32 {
+            consider = $consider(index: u32, now: u32) -> u32 {
                 { table::consider(&Table::<$family>::NEW, index, now); 0 }
             }
-            release = $release(index) -> u32 { flow::release::<$family>(index) }
-            judge = $judge(index, what, seq, ack, end) -> u32 {
+            release = $release(index: u32, word: u64) -> u32 {
+                flow::release::<$family>(index, word)
+            }
+            judge = $judge(index: u32, what: u32, seq: u32, ack: u32, end: u32) -> u32 {
                 track::judge::<$family>(index, what, seq, ack, end)
             }
-            moved = $moved(index, head, tail) -> u32 {
+            moved = $moved(index: u32, head: u32, tail: u32) -> u32 {
                 track::moved::<$family>(index, head, tail)
             }
-            expire = $expire(bucket, now) -> u32 { expire::bucket::<$family>(bucket, now) }
+            expire = $expire(bucket: u32, now: u32) -> u32 { expire::bucket::<$family>(bucket, now) }
         }
     };
 }

@@ -153,7 +153,8 @@ fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) ->
         let control = (flags & tcp::SYN != 0) as u32 + (flags & tcp::FIN != 0) as u32;
         let end = end.wrapping_add(control);
         let handshake = flags & tcp::SYN != 0;
-        if handshake && unproved {
+        let forward = matches!(direction, Direction::Forward);
+        if handshake && unproved && !(forward && !tcp::repeats(read!(own, seq), seq)) {
             write!(own, seq, end);
             if matches!(direction, Direction::Reply) {
                 write!(own, ack, ack);

@@ -213,6 +213,14 @@ impl Balancer {
         Ok(())
     }
 
+    /// What it says of itself, for whoever wonders why a test failed.
+    pub fn account(&self) -> String {
+        match self {
+            Self::Lb(lb) => lb.account(),
+            Self::HaProxy(_) => String::new(),
+        }
+    }
+
     /// Whether HAProxy takes the place of `lb` in this run.
     pub fn is_rival() -> bool {
         std::env::var_os("LB_TESTS_BALANCER").is_some_and(|name| name == "haproxy")

@@ -198,3 +198,25 @@ proptest! {
         prop_assert!(!near(recorded, recorded.wrapping_sub(WINDOW + 1)));
     }
 }
+
+#[test]
+fn a_syn_of_its_own_begins_anew_where_nobody_is_at_home() {
+    let position = 0x1000_0001;
+    let again = 0x1000_0000;
+    for isn in [again + 1, again - 0x1_0000, 0x2000_0000, 0xf000_0000] {
+        assert!(begins_anew(State::HalfOpen, position, isn, 0));
+        assert!(begins_anew(State::Answered, position, isn, GIVEN_UP));
+        assert!(!begins_anew(State::Answered, position, isn, GIVEN_UP - 1));
+        for open in [State::Open, State::ClientFin, State::ServerFin] {
+            assert!(!begins_anew(open, position, isn, u32::MAX));
+        }
+    }
+    // The same again, and the same of which the data came with the first only.
+    for state in [State::HalfOpen, State::Answered] {
+        assert!(!begins_anew(state, position, again, u32::MAX));
+        assert!(!begins_anew(state, position + 1_400, again, u32::MAX));
+    }
+    for over in [State::Closed, State::Reset] {
+        assert!(begins_anew(over, position, again, 0));
+    }
+}

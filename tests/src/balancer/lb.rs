@@ -151,10 +151,19 @@ impl Lb {
                 |server: &&Value| server["state"] == "up" && server["via"]["mac"].is_string();
             (servers.iter().filter(ready).count() == count).then_some(())
         });
-        settled.with_context(|| match self.show("servers") {
-            Ok(shown) => format!("{shown:#}\n{}", self.process.log()),
-            Err(error) => format!("{error:#}\n{}", self.process.log()),
-        })
+        settled.with_context(|| self.account())
+    }
+
+    /// Its servers, what it did not forward, and its log.
+    pub fn account(&self) -> String {
+        let mut account = String::new();
+        for what in ["servers", "drops"] {
+            let _ = match self.show(what) {
+                Ok(shown) => writeln!(account, "{shown:#}"),
+                Err(error) => writeln!(account, "{error:#}"),
+            };
+        }
+        account + &self.process.log()
     }
 
     /// The process.

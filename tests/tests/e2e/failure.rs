@@ -18,8 +18,7 @@ const CLIENTS: usize = 20;
 const CHECK_PORT: u16 = 8001;
 /// How long a client waits before it tries again; a SYN is sent again after a second.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Between a client's connections: so many that its kernel comes round to a port whose flow to the
-/// dead server is still half-open would be sent there again.
+/// Between a client's connections, so that the machine has time for the rest.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Long enough that each client connects many times.
 const WHILE: Duration = Duration::from_millis(500);
@@ -98,7 +97,7 @@ fn dies_under_load(family: Family, death: Death) {
             .iter()
             .filter(move |attempt| attempt.started >= from && attempt.started < to)
     };
-    let on_s2 = |attempt: &&Attempt| attempt.server.as_deref() == Some("s2");
+    let on_s2 = |attempt: &&Attempt| attempt.served_by("s2");
     let end = Instant::now();
     assert!(
         during(attempts[0].started, killed).any(|a| on_s2(&a)),
@@ -106,11 +105,22 @@ fn dies_under_load(family: Family, death: Death) {
     );
     // The moment that it has been found down, clients no longer notice that it is.
     for attempt in during(noticed, end) {
-        let when = attempt.started - killed;
-        assert!(
-            attempt.server.is_some(),
-            "an attempt {when:?} after the kill failed"
-        );
+        let Attempt {
+            started,
+            took,
+            server,
+            failure,
+        } = attempt;
+        if let Some(failure) = failure {
+            panic!(
+                "{failure} (server {server:?}) after {took:?}, begun {:?} after the kill, which was \
+                 noticed after {:?}; the server was back after {:?}\n{}",
+                *started - killed,
+                noticed - killed,
+                back - killed,
+                balancer.account()
+            );
+        }
     }
     assert!(during(noticed, restarted).count() >= CLIENTS);
     assert_eq!(during(noticed, restarted).filter(on_s2).count(), 0);
@@ -123,8 +133,18 @@ fn dies_under_load(family: Family, death: Death) {
 /// One try to be served.
 struct Attempt {
     started: Instant,
-    /// Who served it; `None` if it failed at any point.
+    /// How long it took.
+    took: Duration,
+    /// Who answered, if anyone did.
     server: Option<String>,
+    /// Why it was not served from beginning to end.
+    failure: Option<String>,
+}
+
+impl Attempt {
+    fn served_by(&self, server: &str) -> bool {
+        self.failure.is_none() && self.server.as_deref() == Some(server)
+    }
 }
 
 /// Clients that connect, talk a little and connect again, until `done`.
@@ -149,19 +169,29 @@ async fn keep_busy(address: SocketAddr, done: &AtomicBool) -> Vec<Attempt> {
 
 async fn attempt(address: SocketAddr) -> Attempt {
     let started = Instant::now();
+    let (mut server, mut step) = (None, "connecting");
     let talk = async {
         let mut connection = Connect::default().to(address).await?;
+        server = Some(connection.server().to_owned());
+        step = "talking";
         connection.start_echo().await?;
         for _ in 0..3 {
             connection.round_trip(b"are you there?").await?;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let server = connection.server().to_owned();
-        connection.close().await?;
-        std::io::Result::Ok(server)
+        step = "closing";
+        connection.close().await
     };
-    let server = timeout(PATIENCE, talk).await.ok().and_then(Result::ok);
-    Attempt { started, server }
+    let failure = match timeout(PATIENCE, talk).await {
+        Ok(ended) => ended.err().map(|error| error.to_string()),
+        Err(late) => Some(late.to_string()),
+    };
+    Attempt {
+        started,
+        took: started.elapsed(),
+        server,
+        failure: failure.map(|failure| format!("{step}: {failure}")),
+    }
 }
 
 /// The server works, but its check fails: what is open goes on, and nothing new arrives.

@@ -2,9 +2,9 @@
 
 use lb_common::flow::State;
 use lb_common::service::Pick;
-use lb_common::tcp::{ACK, RST};
+use lb_common::tcp::{ACK, GIVEN_UP, RST};
 
-use crate::world::{CLIENT, CLIENT_ISN, World, member_of, origin, world};
+use crate::world::{CLIENT, CLIENT_ISN, IDLE, World, member_of, origin, world};
 
 #[test]
 fn a_syn_opens_a_flow() {
@@ -74,6 +74,54 @@ fn again(lb: &World, old: &crate::world::Conn) {
     let late = old.from_server(ACK);
     lb.send(&late)
         .passed(lb_common::verdict::PassReason::NoService);
+}
+
+/// It has given up on a server that did not answer: another may.
+#[test]
+fn a_client_that_gave_up_uses_its_port_again() {
+    world(|lb| {
+        let old = lb.half_open(50_000);
+        again(lb, &old);
+        let old = lb.answered(50_001);
+        lb.age(&old, GIVEN_UP);
+        again(lb, &old);
+        assert_eq!(lb.entries().len(), 4);
+    });
+}
+
+/// What its SYN carried comes again without it (RFC 7413), or with it.
+#[test]
+fn a_syn_sent_again_stays_with_its_server() {
+    world(|lb| {
+        let syn = lb.syn(50_000).payload("early data");
+        let conn = lb.started_by(&syn);
+        for again in [lb.syn(50_000), syn] {
+            lb.forward(&conn, &again);
+        }
+        assert_eq!(lb.counts(1), (1, 0, 1));
+    });
+}
+
+/// A handshake takes its round trip: until it is done, nobody's SYN ends it, or moves what it has
+/// come to.
+#[test]
+fn a_strangers_syn_does_not_end_a_handshake() {
+    world(|lb| {
+        let conn = lb.answered(50_000);
+        let before = lb.flow(&conn);
+        for isn in [CLIENT_ISN + 1, CLIENT_ISN + 0x4000_0000] {
+            lb.forward(&conn, &lb.syn(50_000).seq(isn));
+            let now = lb.flow(&conn);
+            assert_eq!((now.word, now.seq), (before.word, before.seq));
+        }
+        lb.forward(&conn, &conn.from_client(ACK));
+        assert_eq!(lb.state(&conn), State::Open);
+        // And none ends an open flow, however long it has been idle.
+        lb.age(&conn, IDLE - 100);
+        lb.forward(&conn, &lb.syn(50_000).seq(CLIENT_ISN + 0x4000_0000));
+        assert_eq!(lb.state(&conn), State::Open);
+        assert_eq!(lb.counts(1), (1, 1, 1));
+    });
 }
 
 #[test]
