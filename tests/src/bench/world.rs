@@ -215,16 +215,15 @@ impl World {
         Ok(())
     }
 
-    /// Makes `packets` frames and sends them out by `ifindex`, in batches of as many as a virtual
-    /// interface takes in one go.
-    pub(super) fn send<A: Family>(&mut self, ifindex: u32, packets: u32) -> Result<()> {
+    /// Makes `packets` frames and sends them out by `ifindex`, `batch` at a time.
+    pub(super) fn send<A: Family>(&mut self, ifindex: u32, packets: u32, batch: u32) -> Result<()> {
         let frame = frame::<A>(Flags::Ack);
         let context = XdpMd::new(frame.len() as u32, ifindex);
         let options = TestRunOptions {
             data_in: Some(&frame),
             ctx_in: Some(context.bytes()),
             repeat: packets,
-            attrs: TestRunAttrs::new().xdp_live_frames(64),
+            attrs: TestRunAttrs::new().xdp_live_frames(batch),
             ..TestRunOptions::new()
         };
         program(&mut self.bench, A::ENTRY)?.test_run(options)?;
