@@ -51,6 +51,12 @@ pub const PORT_CURSORS: &str = "PORT_CURSORS";
 /// Per-processor array of `u64` packet counts by [`crate::verdict`] number.
 pub const VERDICTS: &str = "VERDICTS";
 
+/// Per-processor array of [`crate::verdict::ServiceDrops`] by service id. It is as long as the agent
+/// asks for when it loads the program, and no service gets an id beyond its end.
+pub const SERVICE_DROPS: &str = "SERVICE_DROPS";
+/// Its least length: so many that a reload may add services.
+pub const SERVICE_DROPS_MIN: u32 = 1_024;
+
 /// Memory-mapped array of [`crate::flow::Bucket4`]: IPv4 flows.
 pub const FLOWS4: &str = "FLOWS4";
 /// Memory-mapped array of [`crate::flow::Bucket6`]: IPv6 flows.

@@ -2,7 +2,8 @@
 //!
 //! Every packet ends in one of three ways: forwarded (counted with its server), dropped with a
 //! [`DropReason`], or left to the kernel's stack with a [`PassReason`]. Both kinds of reason index
-//! one per-processor array of packet counts ([`crate::map::VERDICTS`]).
+//! one per-processor array of packet counts ([`crate::map::VERDICTS`]). Drops that happen after the
+//! packet's service is known are counted for the service too ([`ServiceDrops`]).
 
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal, $word:literal, $text:literal;)* }) => {
@@ -35,6 +36,29 @@ pub const VERDICT_COUNTERS: u32 = 96;
 
 /// Numbers below are [`DropReason`]s, numbers from here on [`PassReason`]s.
 pub const PASS_BASE: u32 = 64;
+
+/// Value of [`crate::map::SERVICE_DROPS`], by service id: packets of one service that were dropped,
+/// one copy a processor.
+///
+/// Indexed by 0 there: packets that were dropped before their service was known. Nobody reads those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct ServiceDrops {
+    /// By [`DropReason`] number.
+    pub packets: [u64; PASS_BASE as usize],
+}
+
+impl Default for ServiceDrops {
+    fn default() -> Self {
+        Self {
+            packets: [0; PASS_BASE as usize],
+        }
+    }
+}
+
+// SAFETY: `repr(C)`, integers only, no padding.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for ServiceDrops {}
 
 reasons! {
     /// A packet for one of our services, or of one of our flows, that went no further.

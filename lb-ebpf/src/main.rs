@@ -86,7 +86,7 @@ fn forward<F: Family>(ctx: &XdpContext, frame: &Frame) -> Result<u32, Outcome> {
         return verdict::continue_in(ctx, Stage::Open);
     };
     track::track::<F>(frame, &segment, &entry, &found);
-    rewrite::rewrite::<F>(frame, &segment, &found)
+    send::<F>(frame, &segment, &found)
 }
 
 /// Stages 2 and 4 to 8 for one address family.
@@ -101,7 +101,17 @@ fn open_and_forward<F: Family>(frame: &Frame) -> Result<u32, Outcome> {
         Err(outcome) => return Err(outcome),
     };
     track::track::<F>(frame, &segment, &entry, &found);
-    rewrite::rewrite::<F>(frame, &segment, &found)
+    send::<F>(frame, &segment, &found)
+}
+
+/// Stages 7 and 8. What stops a packet here is counted for its service too.
+#[inline(always)]
+fn send<F: Family>(
+    frame: &Frame,
+    segment: &parse::Segment<F>,
+    found: &flow::Found<F>,
+) -> Result<u32, Outcome> {
+    rewrite::rewrite::<F>(frame, segment, found).map_err(|outcome| outcome.of_member(found.member))
 }
 
 /// Tells the kernel that GPL-only helpers may be used; the source is also under the MIT licence.

@@ -6,12 +6,12 @@ use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, ProgramArray};
 use lb_common::flow::Bucket;
 use lb_common::hash::HashKey;
 use lb_common::map::{
-    MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX, Stage,
-    TX_PORTS_MAX,
+    MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_DROPS_MIN, SERVICE_IDS_MAX,
+    SERVICES_MAX, SNAT_MAX, Stage, TX_PORTS_MAX,
 };
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
 use lb_common::table::Sweep;
-use lb_common::verdict::VERDICT_COUNTERS;
+use lb_common::verdict::{ServiceDrops, VERDICT_COUNTERS};
 
 use crate::scratch::Scratch;
 
@@ -40,6 +40,10 @@ pub(crate) static TURNS: Array<u64> = Array::with_max_entries(SERVICE_IDS_MAX, 0
 pub(crate) static PORT_CURSORS: PerCpuArray<u32> = PerCpuArray::with_max_entries(REALS_MAX, 0);
 #[map]
 pub(crate) static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(VERDICT_COUNTERS, 0);
+// The loader makes it as long as there are services.
+#[map]
+pub(crate) static SERVICE_DROPS: PerCpuArray<ServiceDrops> =
+    PerCpuArray::with_max_entries(SERVICE_DROPS_MIN, 0);
 #[map]
 pub(crate) static SWEEP: Array<Sweep> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 // The loader gives both tables their real size.

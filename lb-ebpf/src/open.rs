@@ -43,16 +43,20 @@ pub(crate) fn open<F: Family>(
         (*scratch).flags = segment.flags as u32;
         (*scratch).seq = segment.seq;
         (*scratch).origin = origin(frame).pack();
+        (*scratch).service = 0;
     }
     let opened = (F::CALLS.open)();
     if opened < 0 {
-        return Err(Outcome::from_number(-opened as u32));
+        // SAFETY: as above.
+        let service = unsafe { (*scratch).service };
+        return Err(Outcome::from_number(-opened as u32).of(service));
     }
     // By its index alone the entry could be another flow's: this one may have been evicted already.
     let identity = flow::place::<F>(&segment.key).identity;
     let entry = table::find_at(&Table::<F>::NEW, opened as u32, identity, &segment.key);
     let opened = entry.and_then(|entry| Some((entry, flow::read::<F>(&entry)?)));
-    opened.ok_or(DropReason::FlowRace.into())
+    // SAFETY: as above.
+    opened.ok_or(Outcome::from(DropReason::FlowRace).of(unsafe { (*scratch).service }))
 }
 
 /// Where the frame came from.
@@ -324,7 +328,15 @@ pub(crate) fn choose<F: Family>() -> i64 {
         return -(DropReason::BadRing as i64);
     };
     // SAFETY: this processor's map value.
-    match unsafe { select::<F>(&(*F::keys(scratch)).segment, (*scratch).flags as u8) } {
+    let selected = unsafe {
+        let service = &mut (*scratch).service;
+        select::<F>(
+            &(*F::keys(scratch)).segment,
+            (*scratch).flags as u8,
+            service,
+        )
+    };
+    match selected {
         Ok(choice) => {
             // SAFETY: as above.
             unsafe {

@@ -20,6 +20,8 @@ pub(crate) struct Scratch {
     /// and the server chosen for it.
     pub(crate) member: u16,
     pub(crate) real: u16,
+    /// The service it is for; zero until that is known.
+    pub(crate) service: u16,
     pub(crate) notes: Notes,
 }
 

@@ -19,9 +19,14 @@ pub(crate) struct Choice {
 
 const PROTOCOL_TCP: u8 = 6;
 
-/// Chooses the server for a segment that no flow knows.
+/// Chooses the server for a segment that no flow knows, and notes the service as soon as that is
+/// found.
 #[inline(always)]
-pub(crate) fn select<F: Family>(key: &FlowKey<F::Addr>, flags: u8) -> Result<Choice, Outcome> {
+pub(crate) fn select<F: Family>(
+    key: &FlowKey<F::Addr>,
+    flags: u8,
+    service_id: &mut u16,
+) -> Result<Choice, Outcome> {
     let (_, port) = split_ports(key.ports);
     let service = ServiceKey {
         addr: F::mapped(key.dst),
@@ -33,6 +38,7 @@ pub(crate) fn select<F: Family>(key: &FlowKey<F::Addr>, flags: u8) -> Result<Cho
     let Some(service) = (unsafe { SERVICES.get(service) }) else {
         return Err(PassReason::NoService.into());
     };
+    *service_id = service.id;
     match flags & (tcp::SYN | tcp::ACK | tcp::FIN | tcp::RST) {
         tcp::SYN => {}
         with if with & tcp::SYN != 0 => return Err(DropReason::BadFlags.into()),

@@ -7,13 +7,17 @@ use lb_common::service::Stats;
 use lb_common::verdict::{DropReason, PASS_BASE, PassReason};
 
 use crate::frame::Frame;
-use crate::maps::{STAGES, STATS, TX_PORTS, VERDICTS};
+use crate::maps::{MEMBERS, SERVICE_DROPS, STAGES, STATS, TX_PORTS, VERDICTS};
 
-/// Why a packet is not forwarded: a [`DropReason`]'s or [`PassReason`]'s number.
+/// Why a packet is not forwarded: a [`DropReason`]'s or [`PassReason`]'s number, and above that the
+/// service that the packet was for, where it is known by then.
 ///
 /// A number rather than an enum of enums, as it crosses function calls that take scalars.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome(u32);
+
+/// Bits of the reason's number.
+const REASON: u32 = 0xffff;
 
 impl Outcome {
     #[inline(always)]
@@ -26,24 +30,49 @@ impl Outcome {
         self.0
     }
 
+    /// The same, for a packet to this service: it is counted there too. Zero: no service.
+    #[inline(always)]
+    pub(crate) const fn of(self, service: u16) -> Self {
+        Self(self.reason() | (service as u32) << 16)
+    }
+
+    /// The same, for a packet of this member's flows.
+    #[inline(always)]
+    pub(crate) fn of_member(self, member: u16) -> Self {
+        match MEMBERS.get(member as u32) {
+            Some(member) => self.of(member.service),
+            None => self,
+        }
+    }
+
+    #[inline(always)]
+    const fn reason(self) -> u32 {
+        self.0 & REASON
+    }
+
     /// Whether the client is told by a RST.
     #[inline(always)]
     pub(crate) const fn refuses(self) -> bool {
-        self.0 == DropReason::NoServer as u32 || self.0 == DropReason::NoFlow as u32
+        self.reason() == DropReason::NoServer as u32 || self.reason() == DropReason::NoFlow as u32
     }
 
     /// Counts the packet and gives the XDP action.
     #[inline(always)]
     pub(crate) fn count(self) -> u32 {
-        if let Some(counter) = VERDICTS.get_ptr_mut(self.0) {
+        let reason = self.reason();
+        if let Some(counter) = VERDICTS.get_ptr_mut(reason) {
             // SAFETY: a map value of this processor, which nothing interrupts.
             unsafe { *counter += 1 };
         }
-        if self.0 >= PASS_BASE {
-            xdp_action::XDP_PASS
-        } else {
-            xdp_action::XDP_DROP
+        if reason >= PASS_BASE {
+            return xdp_action::XDP_PASS;
         }
+        // Service 0 is none, but an entry: the look-up is cheaper than to ask.
+        if let Some(counters) = SERVICE_DROPS.get_ptr_mut(self.0 >> 16) {
+            // SAFETY: as above; the reason is below the number of counters.
+            unsafe { (*counters).packets[(reason % PASS_BASE) as usize] += 1 };
+        }
+        xdp_action::XDP_DROP
     }
 }
 

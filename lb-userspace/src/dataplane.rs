@@ -40,6 +40,9 @@ pub trait DataPlane {
     /// Sets the counters of a member that has no flows to zero, before its id is used anew.
     fn clear_counters(&mut self, id: MemberId) -> Result<(), MapError>;
 
+    /// Sets the drops counted for a service to zero, before its id is used anew.
+    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError>;
+
     /// Writes a member.
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError>;
 
@@ -60,6 +63,9 @@ pub trait DataPlane {
 
     /// Slots of all rings together.
     fn ring_slots(&self) -> u32;
+
+    /// One more than the largest service id that there are counters for.
+    fn service_ids(&self) -> u32;
 }
 
 /// A map operation failed.

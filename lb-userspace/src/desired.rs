@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lb_common::map::RING_SLOTS;
+use lb_common::map::{RING_SLOTS, SERVICE_DROPS_MIN, SERVICE_IDS_MAX};
 use lb_common::service::{Mode, Pick, Port, ServiceKey, SnatSource};
 use lb_common::time::TICK_NANOS;
 
@@ -195,6 +195,15 @@ pub fn ring_slots(config: &Config) -> u32 {
         .map(longest)
         .fold(0, u32::saturating_add);
     slots.saturating_mul(3).max(RING_SLOTS)
+}
+
+/// One more than the largest service id: room for four times the services in `config`, as a service
+/// that is removed keeps its id until its last flow has ended.
+pub fn service_ids(config: &Config) -> u32 {
+    let halves = 2 * config.services.len() as u32;
+    halves
+        .saturating_mul(4)
+        .clamp(SERVICE_DROPS_MIN, SERVICE_IDS_MAX)
 }
 
 fn port(link: &crate::neighbour::Link) -> Port {

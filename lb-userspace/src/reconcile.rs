@@ -105,7 +105,7 @@ pub enum ReconcileError {
 impl<D: DataPlane> Reconciler<D> {
     /// Takes over a data plane whose maps are empty.
     pub fn new(plane: D) -> Self {
-        let books = Books::new(plane.ring_slots());
+        let books = Books::new(plane.ring_slots(), plane.service_ids());
         Self {
             plane,
             books,

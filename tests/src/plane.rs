@@ -17,6 +17,7 @@ use lb_common::hash::HashKey;
 use lb_common::map;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
 use lb_common::table::Sweep;
+use lb_common::verdict::ServiceDrops;
 use lb_userspace::dataplane::kernel::{self, load_programs};
 
 pub use self::mapped::Mapped;
@@ -169,6 +170,18 @@ impl Plane {
     pub fn verdicts(&self, number: u32) -> Result<u64> {
         let map: PerCpuArray<_, u64> = self.map(map::VERDICTS)?.try_into()?;
         Ok(map.get(&number, 0)?.iter().sum())
+    }
+
+    /// Packets to a service that were dropped, by number of the reason, over all processors.
+    pub fn service_drops(&self, service: u16) -> Result<ServiceDrops> {
+        let map: PerCpuArray<_, ServiceDrops> = self.map(map::SERVICE_DROPS)?.try_into()?;
+        let mut sum = ServiceDrops::default();
+        for cpu in map.get(&service.into(), 0)?.iter() {
+            for (sum, packets) in sum.packets.iter_mut().zip(cpu.packets) {
+                *sum += packets;
+            }
+        }
+        Ok(sum)
     }
 
     /// A member's packets and bytes, over all processors.

@@ -1,14 +1,16 @@
 //! The documents of the control socket, put together from what the agent knows: pure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use lb_common::service::{Counts, Stats};
-use lb_common::verdict::{DropReason, PassReason};
+use lb_common::verdict::{DropReason, PassReason, ServiceDrops};
 
 use crate::config::{self, Balance, Config};
 use crate::control::protocol::{
-    Check, Drops, FlowCounts, Server, Servers, Service, Services, Traffic, Verdict, Via,
+    self, Check, Drops, FlowCounts, ReasonCount, Server, Servers, Service, Services, Traffic,
+    Verdict, Via,
 };
 use crate::health::driver::Statuses;
 use crate::health::{ServerHealth, Status};
@@ -100,8 +102,13 @@ pub(super) fn servers(
     }
 }
 
-/// `lb show drops`. `packets` counts by number of the reason.
-pub(super) fn drops(packets: impl Fn(u32) -> u64) -> Drops {
+/// `lb show drops`. `packets` counts by number of the reason, `services` those of them that were for
+/// a service.
+pub(super) fn drops(
+    config: &Config,
+    services: &BTreeMap<ServiceName, ServiceDrops>,
+    packets: impl Fn(u32) -> u64,
+) -> Drops {
     let verdict = |number: u32, name: &str, text: &str| Verdict {
         reason: name.to_owned(),
         packets: packets(number),
@@ -116,6 +123,28 @@ pub(super) fn drops(packets: impl Fn(u32) -> u64) -> Drops {
     Drops {
         drops: drops.collect(),
         passes: passes.collect(),
+        services: config
+            .services
+            .iter()
+            .map(|service| service_drops(service, services.get(&service.name)))
+            .collect(),
+    }
+}
+
+fn service_drops(
+    service: &config::Service,
+    counted: Option<&ServiceDrops>,
+) -> protocol::ServiceDrops {
+    let reasons = DropReason::ALL.iter().filter_map(|reason| {
+        let packets = *counted?.packets.get(*reason as usize)?;
+        (packets > 0).then(|| ReasonCount {
+            reason: reason.name().to_owned(),
+            packets,
+        })
+    });
+    protocol::ServiceDrops {
+        service: service.name.to_string(),
+        drops: reasons.collect(),
     }
 }
 

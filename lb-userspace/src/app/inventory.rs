@@ -1,12 +1,13 @@
 //! What the control socket can ask for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use lb_common::ABI_VERSION;
+use lb_common::verdict::ServiceDrops;
 use tokio::sync::watch;
 
 use super::documents::{self, Tally};
@@ -98,8 +99,18 @@ impl crate::control::Inventory for Inventory {
     }
 
     fn drops(&self) -> Result<Drops, Unavailable> {
-        let packets = lock(&self.reconciler).plane().verdicts()?;
-        Ok(documents::drops(|number| {
+        let reconciler = lock(&self.reconciler);
+        let plane = reconciler.plane();
+        let packets = plane.verdicts()?;
+        let mut services = BTreeMap::<_, ServiceDrops>::new();
+        for (id, half) in reconciler.services() {
+            let half_drops = plane.drops(id)?.packets;
+            let drops = services.entry(half.service.clone()).or_default();
+            for (sum, packets) in drops.packets.iter_mut().zip(half_drops) {
+                *sum += packets;
+            }
+        }
+        Ok(documents::drops(&self.config, &services, |number| {
             packets.get(number as usize).copied().unwrap_or(0)
         }))
     }

@@ -13,7 +13,7 @@ use super::table::{
 use super::{Failure, not_supported_yet};
 use crate::config;
 use crate::control::protocol::{
-    Drops, Flows, Info, Server, Servers, Service, Services, Traffic, Verdict,
+    Drops, Flows, Info, ReasonCount, Server, Servers, Service, Services, Traffic, Verdict,
 };
 use crate::control::{self, Request, Show, What};
 use crate::health::ServerHealth;
@@ -259,7 +259,20 @@ fn drops(document: &Drops) -> String {
     };
     let dropped = list("DROPPED", &document.drops);
     let passed = list("LEFT TO THE KERNEL", &document.passes);
-    format!("{dropped}\n{passed}")
+    let rows = document.services.iter().flat_map(|service| {
+        let row = |count: &ReasonCount| {
+            let packets = count.packets.to_string();
+            vec![service.service.clone(), count.reason.clone(), packets]
+        };
+        service.drops.iter().map(row)
+    });
+    let rows: Vec<_> = rows.collect();
+    let columns = [("SERVICE", Left), ("DROPPED", Left), ("PACKETS", Right)];
+    let by_service = match rows.is_empty() {
+        true => String::new(),
+        false => format!("\n{}", table(&columns, &rows)),
+    };
+    format!("{dropped}{by_service}\n{passed}")
 }
 
 fn info(document: &Info) -> String {

@@ -230,6 +230,28 @@ pub struct Drops {
     pub drops: Vec<Verdict>,
     /// Packets left to the kernel's stack, likewise.
     pub passes: Vec<Verdict>,
+    /// What of the drops was for each service, in the order of the configuration. Packets that were
+    /// dropped before their service was known (malformed ones, fragments) are in none of them.
+    #[serde(default)]
+    pub services: Vec<ServiceDrops>,
+}
+
+/// The drops of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDrops {
+    /// Its name.
+    pub service: String,
+    /// Reasons that have occurred, in the order of the program's reasons.
+    pub drops: Vec<ReasonCount>,
+}
+
+/// One reason and the packets of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    /// A word; the same as in [`Verdict`].
+    pub reason: String,
+    /// Packets since the service was configured.
+    pub packets: u64,
 }
 
 /// One reason and its packets.

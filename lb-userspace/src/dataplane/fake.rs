@@ -6,7 +6,7 @@ use std::fmt;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::ids::Id;
-use super::{DataPlane, MapError, MemberId, RealId, wire};
+use super::{DataPlane, MapError, MemberId, RealId, ServiceId, wire};
 
 /// Every map's entries by key; an entry that was cleared is not there.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,12 +20,16 @@ pub(crate) struct Fake {
     /// Set by the test, as the data path would.
     pub(crate) counts: BTreeMap<u16, Counts>,
     pub(crate) ring_slots: u32,
+    /// Set by the test: packets of each service that were dropped.
+    pub(crate) drops: BTreeMap<u16, u64>,
+    pub(crate) service_ids: u32,
 }
 
 impl Fake {
     pub(crate) fn new(ring_slots: u32) -> Self {
         Self {
             ring_slots,
+            service_ids: lb_common::map::SERVICE_IDS_MAX,
             ..Self::default()
         }
     }
@@ -72,6 +76,11 @@ impl DataPlane for Fake {
         Ok(())
     }
 
+    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
+        self.drops.remove(&id.number());
+        Ok(())
+    }
+
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError> {
         self.members.insert(id.number(), member);
         Ok(())
@@ -108,6 +117,10 @@ impl DataPlane for Fake {
 
     fn ring_slots(&self) -> u32 {
         self.ring_slots
+    }
+
+    fn service_ids(&self) -> u32 {
+        self.service_ids
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
 
-use super::{DataPlane, MapError, MemberId, RealId};
+use super::{DataPlane, MapError, MemberId, RealId, ServiceId};
 
 /// What becomes of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,10 @@ impl<D: DataPlane, F: FnMut(&'static str) -> Fate> DataPlane for Faulty<D, F> {
         self.run("clear_counters", |plane| plane.clear_counters(id))
     }
 
+    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
+        self.run("clear_drops", |plane| plane.clear_drops(id))
+    }
+
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError> {
         self.run("put_member", |plane| plane.put_member(id, member))
     }
@@ -96,5 +100,9 @@ impl<D: DataPlane, F: FnMut(&'static str) -> Fate> DataPlane for Faulty<D, F> {
 
     fn ring_slots(&self) -> u32 {
         self.plane.ring_slots()
+    }
+
+    fn service_ids(&self) -> u32 {
+        self.plane.service_ids()
     }
 }

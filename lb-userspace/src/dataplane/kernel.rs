@@ -42,6 +42,8 @@ pub struct Kernel {
     counts: Mapping<Counts>,
     ring: Mapping<u32>,
     sweep: Mapping<Sweep>,
+    /// Length of [`map::SERVICE_DROPS`].
+    service_ids: u32,
     /// Part of a run that expiry still owes.
     expiry_debt: Duration,
 }

@@ -45,6 +45,7 @@ pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec
             };
             let entry = ServiceEntry {
                 id,
+                cleared: false,
                 ring: None,
                 replaced: Vec::new(),
             };
@@ -145,7 +146,7 @@ fn id<I: Id>(
     if id.is_none() {
         failed.push(ReconcileError::NoId {
             kind: I::KIND,
-            most: I::END - 1,
+            most: ids.most(),
             wanted: wanted(),
         });
     }

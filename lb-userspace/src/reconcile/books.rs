@@ -86,6 +86,8 @@ pub(super) struct MemberEntry {
 #[derive(Debug)]
 pub(super) struct ServiceEntry {
     pub(super) id: ServiceId,
+    /// Whether what its id counted before is gone.
+    pub(super) cleared: bool,
     /// The ring that its listening addresses use, or will.
     pub(super) ring: Option<Ring>,
     /// Rings that they used before; some still may, where switching failed.
@@ -126,7 +128,8 @@ impl Ring {
 }
 
 impl Books {
-    pub(super) fn new(ring_slots: u32) -> Self {
+    pub(super) fn new(ring_slots: u32, service_ids: u32) -> Self {
+        let service_ids = u16::try_from(service_ids).unwrap_or(u16::MAX);
         Self {
             ports: BTreeMap::new(),
             sources: Vec::new(),
@@ -136,7 +139,7 @@ impl Books {
             members: BTreeMap::new(),
             member_ids: IdPool::new(),
             services: BTreeMap::new(),
-            service_ids: IdPool::new(),
+            service_ids: IdPool::below(service_ids),
             entries: BTreeMap::new(),
             rings: Slices::new(ring_slots),
             resting: BTreeMap::new(),
@@ -197,6 +200,11 @@ impl Books {
                 self.members.remove(key);
                 self.member_ids.free(*id);
             }
+            Step::ClearDrops { service, .. } => {
+                if let Some(service) = self.services.get_mut(service) {
+                    service.cleared = true;
+                }
+            }
             Step::WriteRing { service, .. } => {
                 let ring = self
                     .services
@@ -215,8 +223,8 @@ impl Books {
         }
     }
 
-    /// Notes that a step failed and may have had its effect all the same. Slices need no note: they
-    /// are written again before anything refers to them.
+    /// Notes that a step failed and may have had its effect all the same. Slices and counters
+    /// need no note: they are written again before anything refers to them.
     pub(super) fn failed(&mut self, step: &Step) {
         match step {
             Step::PutPort { ifindex, .. } | Step::RemovePort { ifindex } => {
@@ -246,7 +254,7 @@ impl Books {
             Step::PutService { key, .. } | Step::RemoveService { key } => {
                 self.entries.entry(*key).or_default().unsure = true;
             }
-            Step::WriteSources { .. } | Step::WriteRing { .. } => {}
+            Step::WriteSources { .. } | Step::ClearDrops { .. } | Step::WriteRing { .. } => {}
         }
     }
 }

@@ -11,24 +11,37 @@ use crate::dataplane::ids::Id;
 pub(super) struct IdPool<I> {
     used: BTreeSet<u16>,
     next: u16,
+    /// One more than the largest.
+    end: u16,
     kind: PhantomData<I>,
 }
 
 impl<I: Id> IdPool<I> {
     pub(super) const fn new() -> Self {
+        Self::below(I::END)
+    }
+
+    /// Ids below `end`, or [`Id::END`] if that is less.
+    pub(super) const fn below(end: u16) -> Self {
         Self {
             used: BTreeSet::new(),
             next: 1,
+            end: if end < I::END { end } else { I::END },
             kind: PhantomData,
         }
     }
 
+    /// How many there are.
+    pub(super) const fn most(&self) -> u16 {
+        self.end - 1
+    }
+
     /// `None`: all are in use.
     pub(super) fn allocate(&mut self) -> Option<I> {
-        let number = (self.next..I::END)
+        let number = (self.next..self.end)
             .chain(1..self.next)
             .find(|number| !self.used.contains(number))?;
-        self.next = if number + 1 < I::END { number + 1 } else { 1 };
+        self.next = if number + 1 < self.end { number + 1 } else { 1 };
         self.used.insert(number);
         I::new(number)
     }

@@ -19,6 +19,7 @@ pub(super) enum Stage {
     Sources,
     Reals,
     Members,
+    Drops,
     Rings,
     Services,
     RemoveServices,
@@ -29,11 +30,12 @@ pub(super) enum Stage {
 
 impl Stage {
     /// What is referred to comes before what refers to it, and goes after it.
-    pub(super) const ORDER: [Self; 10] = [
+    pub(super) const ORDER: [Self; 11] = [
         Self::Ports,
         Self::Sources,
         Self::Reals,
         Self::Members,
+        Self::Drops,
         Self::Rings,
         Self::Services,
         Self::RemoveServices,
@@ -55,6 +57,7 @@ pub(super) fn plan(
         Stage::Sources => write_sources(books, desired),
         Stage::Reals => put_reals(books, desired),
         Stage::Members => put_members(books, desired),
+        Stage::Drops => clear_drops(books, desired),
         Stage::Rings => write_rings(books, desired),
         Stage::Services => put_services(books, desired),
         Stage::RemoveServices => remove_services(books, desired),
@@ -165,6 +168,20 @@ fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {
     steps
 }
 
+fn clear_drops(books: &Books, desired: &DesiredState) -> Vec<Step> {
+    let entries = desired.services.keys().filter_map(|name| {
+        let entry = books.services.get(name)?;
+        Some((name, entry))
+    });
+    entries
+        .filter(|(_, entry)| !entry.cleared)
+        .map(|(name, entry)| Step::ClearDrops {
+            service: name.clone(),
+            id: entry.id,
+        })
+        .collect()
+}
+
 fn write_rings(books: &Books, desired: &DesiredState) -> Vec<Step> {
     let mut steps = Vec::new();
     for name in desired.services.keys() {
@@ -195,7 +212,7 @@ fn put_services(books: &Books, desired: &DesiredState) -> Vec<Step> {
         }
     };
     for (name, wanted) in &desired.services {
-        let Some(entry) = books.services.get(name) else {
+        let Some(entry) = books.services.get(name).filter(|entry| entry.cleared) else {
             continue;
         };
         let Some(ring) = entry.ring.as_ref().filter(|ring| ring.is_written()) else {

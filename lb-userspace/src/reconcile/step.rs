@@ -3,7 +3,7 @@
 use lb_common::service::{Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::MemberKey;
-use crate::dataplane::{DataPlane, MapError, MemberId, RealId};
+use crate::dataplane::{DataPlane, MapError, MemberId, RealId, ServiceId};
 use crate::model::{RealKey, ServiceHalf};
 
 /// One change. Doing it again changes nothing more.
@@ -44,6 +44,11 @@ pub(super) enum Step {
         key: MemberKey,
         id: MemberId,
     },
+    /// A new service: what its id counted before is none of its.
+    ClearDrops {
+        service: ServiceHalf,
+        id: ServiceId,
+    },
     WriteRing {
         service: ServiceHalf,
         base: u32,
@@ -73,6 +78,7 @@ impl Step {
             }
             Self::PutMember { id, member, .. } => plane.put_member(*id, *member),
             Self::RemoveMember { id, .. } => plane.remove_member(*id),
+            Self::ClearDrops { id, .. } => plane.clear_drops(*id),
             Self::WriteRing { base, slots, .. } => plane.write_ring(*base, slots),
             Self::PutService { key, service } => plane.put_service(*key, *service),
             Self::RemoveService { key } => plane.remove_service(*key),

@@ -143,7 +143,7 @@ fn servers_sum_over_services_and_tell_of_their_check_and_way() {
 
 #[test]
 fn every_reason_is_listed_by_its_number() {
-    let drops = drops(u64::from);
+    let drops = drops(&config(), &BTreeMap::new(), u64::from);
     let no_flow = drops
         .drops
         .iter()
@@ -157,4 +157,26 @@ fn every_reason_is_listed_by_its_number() {
             .iter()
             .any(|verdict| verdict.reason == "no_service")
     );
+}
+
+#[test]
+fn drops_are_listed_by_service_where_there_are_any() {
+    let mut counted = ServiceDrops::default();
+    counted.packets[DropReason::NoServer as usize] = 3;
+    counted.packets[DropReason::NoFlow as usize] = 1;
+    // No reason: nobody counts there.
+    counted.packets[0] = 7;
+    let services = BTreeMap::from([(ServiceName::new("other"), counted)]);
+    let drops = drops(&config(), &services, |_| 0);
+    let [rw, other] = &*drops.services else {
+        panic!("{:?}", drops.services)
+    };
+    assert_eq!((&*rw.service, rw.drops.len()), ("rw", 0));
+    let reasons: Vec<_> = other
+        .drops
+        .iter()
+        .map(|d| (&*d.reason, d.packets))
+        .collect();
+    assert_eq!(other.service, "other");
+    assert_eq!(reasons, [("no_server", 3), ("no_flow", 1)]);
 }

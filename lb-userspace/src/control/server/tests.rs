@@ -117,7 +117,10 @@ async fn a_line_asks_and_a_document_answers() {
         "{\"services\":[]}\n"
     );
     let without_newline = agent.raw(b"{\"show\":{\"what\":\"drops\"}}").await;
-    assert_eq!(without_newline, "{\"drops\":[],\"passes\":[]}\n");
+    assert_eq!(
+        without_newline,
+        "{\"drops\":[],\"passes\":[],\"services\":[]}\n"
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use lb_common::map;
 
 use super::{FlowTables, Kernel, LoadError, Mapping};
 use crate::config::Config;
-use crate::desired::ring_slots;
+use crate::desired::{ring_slots, service_ids};
 
 /// Entries that a flow takes: one a direction.
 const ENTRIES: u64 = 2;
@@ -44,6 +44,7 @@ impl Kernel {
         let cpus = aya::util::nr_cpus()
             .map_err(|(_, error)| LoadError::Random(error))
             .map(|cpus| cpus as u32)?;
+        let service_ids = service_ids(config);
         let mut ebpf = EbpfLoader::new()
             .override_global(map::HASH_KEY, &key[..], true)
             .override_global(map::BUCKETS4, &buckets4, true)
@@ -52,6 +53,7 @@ impl Kernel {
             .map_max_entries(map::FLOWS4, buckets4)
             .map_max_entries(map::FLOWS6, buckets6)
             .map_max_entries(map::RING, ring_slots(config))
+            .map_max_entries(map::SERVICE_DROPS, service_ids)
             .load(crate::OBJECT)?;
         load_programs(&mut ebpf)?;
         Ok(Self {
@@ -62,6 +64,7 @@ impl Kernel {
             counts: Mapping::new(array(&ebpf, map::COUNTS)?, map::COUNTS)?,
             ring: Mapping::new(array(&ebpf, map::RING)?, map::RING)?,
             sweep: Mapping::new(array(&ebpf, map::SWEEP)?, map::SWEEP)?,
+            service_ids,
             interfaces: Vec::new(),
             expiry_debt: std::time::Duration::ZERO,
             ebpf,

@@ -7,11 +7,11 @@ use aya::maps::xdp::XdpMapError;
 use aya::maps::{Array, DevMapHash, HashMap, MapError as AyaError, PerCpuArray};
 use lb_common::map;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
-use lb_common::verdict::VERDICT_COUNTERS;
+use lb_common::verdict::{ServiceDrops, VERDICT_COUNTERS};
 
 use super::{Kernel, ReadError};
 use crate::dataplane::ids::Id;
-use crate::dataplane::{DataPlane, MapError, MemberId, RealId};
+use crate::dataplane::{DataPlane, MapError, MemberId, RealId, ServiceId};
 
 impl Kernel {
     /// A member's packets and bytes since its id was given out, over all processors.
@@ -29,6 +29,24 @@ impl Kernel {
             sum.bytes_in += cpu.bytes_in;
             sum.packets_out += cpu.packets_out;
             sum.bytes_out += cpu.bytes_out;
+        }
+        Ok(sum)
+    }
+
+    /// Packets to a service that were dropped, by number of the reason, over all processors.
+    pub fn drops(&self, id: ServiceId) -> Result<ServiceDrops, ReadError> {
+        let drops: PerCpuArray<_, ServiceDrops> = self.map(map::SERVICE_DROPS)?;
+        let cpus = drops
+            .get(&id.number().into(), 0)
+            .map_err(|source| ReadError::Map {
+                map: map::SERVICE_DROPS,
+                source,
+            })?;
+        let mut sum = ServiceDrops::default();
+        for cpu in cpus.iter() {
+            for (sum, packets) in sum.packets.iter_mut().zip(cpu.packets) {
+                *sum += packets;
+            }
         }
         Ok(sum)
     }
@@ -80,6 +98,17 @@ impl Kernel {
             },
             error => refused(name, &format!("write entry {index}"), error),
         })
+    }
+
+    /// Sets an entry of a per-processor array to zero on every processor.
+    fn clear<V: Pod + Default>(&mut self, name: &'static str, index: u32) -> Result<(), MapError> {
+        let mut array: PerCpuArray<_, V> = self.map_mut(name)?;
+        let failed = |error| refused(name, &format!("clear entry {index}"), error);
+        let cpus = array.get(&index, 0).map_err(failed)?.len();
+        let zero = vec![V::default(); cpus]
+            .try_into()
+            .map_err(|error| failed(AyaError::IoError(error)))?;
+        array.set(index, zero, 0).map_err(failed)
     }
 }
 
@@ -134,13 +163,11 @@ impl DataPlane for Kernel {
         if !self.counts.write(index, Counts::default()) {
             return Err(beyond(map::COUNTS, index, self.counts.len()));
         }
-        let mut stats: PerCpuArray<_, Stats> = self.map_mut(map::STATS)?;
-        let clear = |error| refused(map::STATS, &format!("clear entry {index}"), error);
-        let cpus = stats.get(&index, 0).map_err(clear)?.len();
-        let zero = vec![Stats::default(); cpus]
-            .try_into()
-            .map_err(|error| clear(AyaError::IoError(error)))?;
-        stats.set(index, zero, 0).map_err(clear)
+        self.clear::<Stats>(map::STATS, index)
+    }
+
+    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
+        self.clear::<ServiceDrops>(map::SERVICE_DROPS, id.number().into())
     }
 
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError> {
@@ -179,6 +206,10 @@ impl DataPlane for Kernel {
 
     fn ring_slots(&self) -> u32 {
         self.ring.len()
+    }
+
+    fn service_ids(&self) -> u32 {
+        self.service_ids
     }
 }
 

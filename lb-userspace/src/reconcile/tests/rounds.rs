@@ -23,7 +23,7 @@ fn empty_maps_are_filled() {
         &state(&[Wanted::round_robin(80, &[1, 2])], 2),
         Instant::now(),
     );
-    assert_eq!(done(&report), 9);
+    assert_eq!(done(&report), 10);
     assert_eq!(report.retry_at, None);
     let expected = "\
 port 3 mtu 1500
@@ -252,4 +252,42 @@ fn pauses_grow_to_a_limit() {
     assert_eq!(backoff(1), RETRY_FIRST);
     assert_eq!(backoff(2), RETRY_FIRST * 2);
     assert_eq!(backoff(u32::MAX), RETRY_MOST);
+}
+
+#[test]
+fn a_new_service_does_not_inherit_the_drops_of_one_that_had_its_id() {
+    let now = Instant::now();
+    // Two ids: the third service gets the first one's.
+    let mut reconciler = Reconciler::new(Fake {
+        service_ids: 3,
+        ..Fake::new(RING_SLOTS)
+    });
+    let [first, second, third] = [80, 81, 82].map(|port| Wanted::round_robin(port, &[1]));
+    done(&reconciler.reconcile(&state(&[first, second], 1), now));
+    reconciler.plane_mut().drops = [(1, 5), (2, 6)].into();
+    // Services are named by their place: the first stays, the second goes.
+    let kept = Wanted::round_robin(80, &[1]);
+    let without = state(std::slice::from_ref(&kept), 1);
+    for rounds in 0..4 {
+        done(&reconciler.reconcile(&without, now + GRACE * 2 * rounds));
+    }
+    assert_eq!(reconciler.services().count(), 1);
+    assert_eq!(reconciler.plane().drops, [(1, 5), (2, 6)].into());
+    done(&reconciler.reconcile(&state(&[kept, third], 1), now + GRACE * 8));
+    assert_eq!(reconciler.plane().drops, [(1, 5)].into());
+}
+
+#[test]
+fn services_beyond_the_counters_are_left_out() {
+    let mut reconciler = Reconciler::new(Fake {
+        service_ids: 2,
+        ..Fake::new(RING_SLOTS)
+    });
+    let services = [80, 81].map(|port| Wanted::round_robin(port, &[1]));
+    let report = reconciler.reconcile(&state(&services, 1), Instant::now());
+    let [ReconcileError::NoId { most: 1, .. }] = &*report.failed else {
+        panic!("{:?}", report.failed)
+    };
+    // The address mark and the first service.
+    assert_eq!(reconciler.plane().services.len(), 2);
 }

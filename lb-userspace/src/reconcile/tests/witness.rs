@@ -8,7 +8,7 @@ use lb_common::service::{Counts, Member, Mode, Port, Real, Service, ServiceKey, 
 
 use crate::dataplane::fake::Fake;
 use crate::dataplane::ids::Id;
-use crate::dataplane::{DataPlane, MapError, MemberId, RealId, wire};
+use crate::dataplane::{DataPlane, MapError, MemberId, RealId, ServiceId, wire};
 use crate::desired::DesiredState;
 use crate::model::RealKey;
 use crate::ring::slices::GRACE;
@@ -159,6 +159,13 @@ impl DataPlane for Witness {
         self.look()
     }
 
+    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
+        let used = |service: &Service| service.id == id.number();
+        assert!(!self.fake.services.values().any(used), "{id} is in use");
+        self.fake.clear_drops(id)?;
+        self.look()
+    }
+
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError> {
         self.fake.put_member(id, member)?;
         self.look()
@@ -206,5 +213,9 @@ impl DataPlane for Witness {
 
     fn ring_slots(&self) -> u32 {
         self.fake.ring_slots()
+    }
+
+    fn service_ids(&self) -> u32 {
+        self.fake.service_ids()
     }
 }

@@ -1,11 +1,11 @@
 //! Sending frames, and what became of them.
 
 use lb_common::service::Stats;
-use lb_common::verdict::{DropReason, PassReason};
+use lb_common::verdict::{DropReason, PassReason, ServiceDrops};
 use lb_tests::packet::Packet;
 use lb_tests::plane::{Ran, Verdict};
 
-use super::{BACK, FRONT, SERVERS, World, member_of};
+use super::{BACK, FRONT, SERVERS, SERVICE_ID, World, member_of};
 
 /// One count that moved by one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(crate) struct Outcome {
 /// All counters at one moment.
 struct Snapshot {
     drops: Vec<u64>,
+    service_drops: ServiceDrops,
     passes: Vec<u64>,
     stats: Vec<Stats>,
 }
@@ -69,6 +70,7 @@ impl World {
         let verdict = |number| self.plane.verdicts(number).expect("VERDICTS");
         let stats = |server| self.plane.stats(member_of(server)).expect("STATS");
         Snapshot {
+            service_drops: self.plane.service_drops(SERVICE_ID).expect("SERVICE_DROPS"),
             drops: DropReason::ALL
                 .iter()
                 .map(|&reason| verdict(reason as u32))
@@ -88,6 +90,15 @@ impl Snapshot {
         let mut counted = Vec::new();
         for (i, &reason) in DropReason::ALL.iter().enumerate() {
             let packets = self.drops[i] - before.drops[i];
+            let number = reason as usize;
+            let of_service =
+                self.service_drops.packets[number] - before.service_drops.packets[number];
+            let known = service_is_known(reason);
+            assert_eq!(
+                of_service,
+                if known { packets } else { 0 },
+                "{reason:?} counted for the service (`Outcome::of`, `Outcome::of_member`)"
+            );
             counted.extend((0..packets).map(|_| Counter::Drop(reason)));
         }
         for (i, &reason) in PassReason::ALL.iter().enumerate() {
@@ -106,6 +117,19 @@ impl Snapshot {
         }
         counted
     }
+}
+
+/// Whether a packet's service is known by the time it is dropped for this reason.
+fn service_is_known(reason: DropReason) -> bool {
+    !matches!(
+        reason,
+        DropReason::Truncated
+            | DropReason::BadIpHeader
+            | DropReason::BadTcpHeader
+            | DropReason::Fragment
+            | DropReason::IpOptions
+            | DropReason::NoStage
+    )
 }
 
 impl Outcome {
