@@ -4,4 +4,5 @@ use xtask::ebpf;
 
 fn main() {
     ebpf::build_script(ebpf::BALANCER);
+    ebpf::build_script(ebpf::DECAP);
 }

@@ -15,6 +15,7 @@ extern crate std;
 
 pub mod addr;
 pub mod csum;
+pub mod decap;
 pub mod flow;
 pub mod hash;
 pub mod map;
@@ -22,6 +23,7 @@ pub mod service;
 pub mod table;
 pub mod tcp;
 pub mod time;
+pub mod tunnel;
 pub mod verdict;
 
 /// Version of every layout in this crate. An agent refuses maps that carry another one.

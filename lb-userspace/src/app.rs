@@ -17,8 +17,8 @@
 
 mod documents;
 mod inventory;
-mod notify;
-mod preflight;
+pub(crate) mod notify;
+pub(crate) mod preflight;
 mod process;
 mod signals;
 mod tell;

@@ -4,6 +4,7 @@
 //! error, one cause a line.
 
 pub mod check;
+mod decap;
 mod run;
 mod show;
 mod table;
@@ -31,6 +32,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask a running agent
     Show(show::ShowArgs),
+    /// On a server behind `forward: ipip` or `gue`: take the tunnels off, in the foreground
+    Decap(decap::DecapArgs),
     #[command(hide = true)]
     Server(Anything),
     #[command(hide = true)]
@@ -39,8 +42,6 @@ enum Command {
     Reload(Anything),
     #[command(hide = true)]
     Detach(Anything),
-    #[command(hide = true)]
-    Decap(Anything),
     #[command(hide = true)]
     Doctor(Anything),
 }
@@ -60,11 +61,11 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => return check::run(&args),
         Command::Show(args) => show::show(&args),
+        Command::Decap(args) => decap::decap(args),
         Command::Server(_) => Err(not_supported_yet("server")),
         Command::Flows(_) => Err(not_supported_yet("flows")),
         Command::Reload(_) => Err(not_supported_yet("reload")),
         Command::Detach(_) => Err(not_supported_yet("detach")),
-        Command::Decap(_) => Err(not_supported_yet("decap")),
         Command::Doctor(_) => Err(not_supported_yet("doctor")),
     };
     match result {

@@ -14,6 +14,7 @@ pub mod host;
 mod load;
 mod place;
 mod pools;
+mod prefix;
 mod reader;
 mod secret;
 mod services;
@@ -35,6 +36,7 @@ use std::time::Duration;
 pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
 pub use environment::Lookup;
 pub use load::{Loaded, load, parse};
+pub use prefix::prefix;
 pub use show::show;
 pub use source::Source;
 

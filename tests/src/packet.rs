@@ -5,6 +5,7 @@
 mod parse;
 #[cfg(test)]
 mod tests;
+pub mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -4,6 +4,7 @@
 //! A program run so sees the interfaces of the calling thread's network namespace, and the kernel
 //! refuses an interface index that does not exist there: see [`ports`].
 
+pub mod decap;
 mod mapped;
 pub mod ports;
 mod run;

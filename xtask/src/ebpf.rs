@@ -30,6 +30,12 @@ pub const BALANCER: Program = Program {
     variable: "LB_EBPF_OBJECT",
 };
 
+/// The program that servers behind a tunnel run.
+pub const DECAP: Program = Program {
+    bin: "lb-ebpf-decap",
+    variable: "LB_EBPF_DECAP_OBJECT",
+};
+
 /// The programs that measure them.
 pub const BENCH: Program = Program {
     bin: "lb-ebpf-bench",

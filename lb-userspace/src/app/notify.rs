@@ -8,7 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// What the service manager is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Packets are being forwarded.
     Ready,
     /// The agent is on its way out.
@@ -16,7 +16,7 @@ pub(super) enum State {
 }
 
 /// Does nothing where nobody asked to be told.
-pub(super) fn notify(state: State) -> io::Result<()> {
+pub(crate) fn notify(state: State) -> io::Result<()> {
     match std::env::var_os("NOTIFY_SOCKET") {
         Some(socket) => send(&socket, state),
         None => Ok(()),

@@ -17,7 +17,7 @@ pub enum Error {
     MissingInterface(String),
     /// An ordinary user, or a container without capabilities.
     #[error(
-        "lb run needs root, or the capabilities {0}: it loads programs into the kernel and attaches them to interfaces"
+        "lb needs root, or the capabilities {0}: it loads programs into the kernel and attaches them to interfaces"
     )]
     NoPrivilege(String),
 }
@@ -28,7 +28,7 @@ const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (3
 const SYS_ADMIN: u32 = 21;
 
 /// The interfaces exist, and this process may do what it will have to.
-pub(super) fn check(interfaces: &[String]) -> Result<(), Error> {
+pub(crate) fn check(interfaces: &[String]) -> Result<(), Error> {
     if interfaces.is_empty() {
         return Err(Error::NoInterface);
     }

@@ -23,7 +23,7 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
+pub(super) enum Mode {
     /// Driver mode where the interface has it, else generic
     Auto,
     /// Driver mode or an error

@@ -4,6 +4,7 @@
 //! kernel detaches the program and frees the maps, and nothing is left on the interfaces.
 
 mod attach;
+mod decap;
 mod error;
 mod flows;
 mod load;
@@ -21,7 +22,8 @@ use lb_common::map;
 use lb_common::service::Counts;
 use lb_common::table::{SWEEP_BUCKETS, Sweep};
 
-pub use attach::{AttachError, Attached, Mode};
+pub use attach::{AttachError, Attached, Mode, attach};
+pub use decap::Decap;
 pub use error::{LoadError, ReadError};
 pub use flows::{FlowRecord, FlowTables, now};
 pub use load::load_programs;

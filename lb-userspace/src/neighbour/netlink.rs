@@ -1,6 +1,8 @@
 //! Everything asked of the kernel over rtnetlink, in our own types.
 //!
-//! The rtnetlink crate changes its interface with most releases; nothing outside this file uses it.
+//! The rtnetlink crate changes its interface with most releases; nothing outside this module uses it.
+
+mod local;
 
 use std::io;
 use std::net::IpAddr;

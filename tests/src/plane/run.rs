@@ -6,6 +6,9 @@ use lb_common::map;
 
 use super::Plane;
 
+/// Bytes that the kernel keeps free before a frame.
+const HEADROOM: usize = 256;
+
 /// What an XDP program says shall become of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -63,22 +66,7 @@ impl Plane {
     /// thread's network namespace. The frame has at least 14 bytes (the kernel takes no shorter one)
     /// and at most about 3,500.
     pub fn run(&self, ifindex: u32, frame: &[u8]) -> Result<Ran> {
-        let mut out = vec![0; frame.len()];
-        let context = XdpMd::new(frame.len().try_into()?, ifindex);
-        let result = self
-            .program(map::PROGRAM)?
-            .test_run(TestRunOptions {
-                data_in: Some(frame),
-                data_out: Some(&mut out),
-                ctx_in: Some(context.bytes()),
-                ..TestRunOptions::new()
-            })
-            .with_context(|| format!("a frame of {} bytes on interface {ifindex}", frame.len()))?;
-        out.truncate(result.data_size_out as usize);
-        Ok(Ran {
-            verdict: verdict(result.return_value)?,
-            frame: out,
-        })
+        run(self.program(map::PROGRAM)?, ifindex, frame)
     }
 
     /// Runs the expiry program once.
@@ -100,6 +88,26 @@ impl Plane {
             .try_into()
             .map_err(Into::into)
     }
+}
+
+/// Runs a program on a frame that came in by `ifindex`.
+pub(super) fn run(program: &Xdp, ifindex: u32, frame: &[u8]) -> Result<Ran> {
+    // Programs may put headers before the frame.
+    let mut out = vec![0; frame.len() + HEADROOM];
+    let context = XdpMd::new(frame.len().try_into()?, ifindex);
+    let result = program
+        .test_run(TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(context.bytes()),
+            ..TestRunOptions::new()
+        })
+        .with_context(|| format!("a frame of {} bytes on interface {ifindex}", frame.len()))?;
+    out.truncate(result.data_size_out as usize);
+    Ok(Ran {
+        verdict: verdict(result.return_value)?,
+        frame: out,
+    })
 }
 
 fn verdict(action: u32) -> Result<Verdict> {

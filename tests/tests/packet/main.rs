@@ -9,6 +9,7 @@
     reason = "`from_client` and `to_client` say which way a packet goes and convert nothing"
 )]
 
+mod decap;
 mod evict;
 mod expire;
 mod frame;

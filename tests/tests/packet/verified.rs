@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use lb_tests::plane::decap::DecapPlane;
 use lb_tests::plane::{Plane, Sizes};
 
 /// Verifiers differ between kernels by a factor of two and more, and refuse a program at a million:
@@ -14,22 +15,32 @@ fn the_verifier_walks_few_instructions() {
         Plane::load(Sizes::default()).expect("root, and a kernel that takes the programs");
     for (name, program) in plane.ebpf().programs() {
         // The kernel knows only those that were loaded; it tells the number since 5.16.
-        let Some(verified) = program
-            .info()
-            .ok()
-            .and_then(|info| info.verified_instruction_count())
-        else {
-            continue;
-        };
-        // Past the test runner's capture: a figure to keep.
-        writeln!(
-            std::io::stdout().lock(),
-            "{name}: {verified} verified instructions"
-        )
-        .expect("standard output");
-        assert!(
-            verified <= LIMIT,
-            "{name}: {verified} verified instructions, more than {LIMIT}"
+        let info = program.info().ok();
+        check(
+            name,
+            info.and_then(|info| info.verified_instruction_count()),
         );
     }
+}
+
+#[test]
+fn it_walks_few_instructions_of_decap() {
+    let plane = DecapPlane::load(&[], &[], None).expect("root, and a kernel that takes it");
+    check("lb_decap", plane.verified_instructions());
+}
+
+fn check(name: &str, verified: Option<u32>) {
+    let Some(verified) = verified else {
+        return;
+    };
+    // Past the test runner's capture: a figure to keep.
+    writeln!(
+        std::io::stdout().lock(),
+        "{name}: {verified} verified instructions"
+    )
+    .expect("standard output");
+    assert!(
+        verified <= LIMIT,
+        "{name}: {verified} verified instructions, more than {LIMIT}"
+    );
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use aya::programs::xdp::XdpError;
-use aya::programs::{ProgramError, XdpMode as AyaMode};
+use aya::programs::{ProgramError, Xdp, XdpMode as AyaMode};
 use lb_common::map;
 
 use super::load::program;
@@ -69,7 +69,7 @@ pub enum AttachError {
     NotPermitted(String),
     /// The driver cannot, and generic mode was not asked for.
     #[error(
-        "interface {name} cannot run XDP in its driver: {source}. Set dataplane.xdp_mode to auto or generic"
+        "interface {name} cannot run XDP in its driver: {source}. Set dataplane.xdp_mode (or --xdp-mode) to auto or generic"
     )]
     NoDriverMode {
         /// The interface.
@@ -116,85 +116,90 @@ impl Kernel {
     /// Attaches the program to the interface called `name`. In mode `auto` it goes to the generic
     /// path where the driver cannot, with a warning.
     pub fn attach(&mut self, name: &str, mode: XdpMode) -> Result<Mode, AttachError> {
-        let index = nix::net::if_::if_nametoindex(name)
-            .map_err(|_| AttachError::NoInterface(name.to_owned()))?;
-        if index >= map::PORTS_MAX {
-            return Err(AttachError::HighIndex {
-                name: name.to_owned(),
-                index,
-                limit: map::PORTS_MAX,
-            });
-        }
-        let mode = match mode {
-            XdpMode::Generic => self.attach_generic(name, index)?,
-            XdpMode::Driver => self.attach_driver(name, index)?,
-            XdpMode::Auto => match self.attach_driver(name, index) {
-                Err(AttachError::NoDriverMode { source, .. }) => {
-                    tracing::warn!(
-                        "interface {name} cannot run XDP in its driver ({source}): using generic \
-                         mode, which works and is slower"
-                    );
-                    self.attach_generic(name, index)?
-                }
-                result => result?,
-            },
-        };
+        let attached = attach(program(&mut self.ebpf, map::PROGRAM)?, name, mode)?;
+        let mode = attached.mode;
         // One of this name is gone: the kernel has detached what was there.
         self.interfaces.retain(|known| known.name != name);
-        self.interfaces.push(Attached {
-            name: name.to_owned(),
-            index,
-            mode,
-        });
+        self.interfaces.push(attached);
         Ok(mode)
     }
+}
 
-    fn attach_driver(&mut self, name: &str, index: u32) -> Result<Mode, AttachError> {
-        self.attach_in(name, index, AyaMode::Driver)?;
-        Ok(Mode::Driver)
+/// Attaches `program` to the interface called `name`: it stays until `program` is dropped. In mode
+/// `auto` it goes to the generic path where the driver cannot, with a warning.
+pub fn attach(program: &mut Xdp, name: &str, mode: XdpMode) -> Result<Attached, AttachError> {
+    let index = nix::net::if_::if_nametoindex(name)
+        .map_err(|_| AttachError::NoInterface(name.to_owned()))?;
+    if index >= map::PORTS_MAX {
+        return Err(AttachError::HighIndex {
+            name: name.to_owned(),
+            index,
+            limit: map::PORTS_MAX,
+        });
     }
-
-    fn attach_generic(&mut self, name: &str, index: u32) -> Result<Mode, AttachError> {
-        let on = offload::joining(name);
-        if !on.is_empty() {
-            let words = |word: fn(&Offload) -> &'static str, between| {
-                on.iter().map(word).collect::<Vec<_>>().join(between)
-            };
-            return Err(AttachError::Offloads {
-                name: name.to_owned(),
-                offloads: words(Offload::name, " and "),
-                command: words(Offload::switch_off, " "),
-            });
-        }
-        self.attach_in(name, index, AyaMode::Skb)?;
-        Ok(Mode::Generic)
-    }
-
-    fn attach_in(&mut self, name: &str, index: u32, mode: AyaMode) -> Result<(), AttachError> {
-        let result = program(&mut self.ebpf, map::PROGRAM)?.attach_to_if_index(index, mode);
-        let source = match result {
-            // The link stays with the program, which detaches when it is dropped.
-            Ok(_link) => return Ok(()),
-            Err(ProgramError::SyscallError(error)) => error.io_error,
-            Err(ProgramError::XdpError(XdpError::NetlinkError(error))) => {
-                match error.raw_os_error() {
-                    Some(number) => io::Error::from_raw_os_error(number),
-                    None => io::Error::other(error.to_string()),
-                }
+    let mode = match mode {
+        XdpMode::Generic => attach_generic(program, name, index)?,
+        XdpMode::Driver => attach_driver(program, name, index)?,
+        XdpMode::Auto => match attach_driver(program, name, index) {
+            Err(AttachError::NoDriverMode { source, .. }) => {
+                tracing::warn!(
+                    "interface {name} cannot run XDP in its driver ({source}): using generic \
+                     mode, which works and is slower"
+                );
+                attach_generic(program, name, index)?
             }
-            Err(error) => io::Error::other(error.to_string()),
+            result => result?,
+        },
+    };
+    Ok(Attached {
+        name: name.to_owned(),
+        index,
+        mode,
+    })
+}
+
+fn attach_driver(program: &mut Xdp, name: &str, index: u32) -> Result<Mode, AttachError> {
+    attach_in(program, name, index, AyaMode::Driver)?;
+    Ok(Mode::Driver)
+}
+
+fn attach_generic(program: &mut Xdp, name: &str, index: u32) -> Result<Mode, AttachError> {
+    let on = offload::joining(name);
+    if !on.is_empty() {
+        let words = |word: fn(&Offload) -> &'static str, between| {
+            on.iter().map(word).collect::<Vec<_>>().join(between)
         };
-        let name = name.to_owned();
-        Err(match source.raw_os_error() {
-            Some(libc::EBUSY | libc::EEXIST) => AttachError::Busy(name),
-            Some(libc::EPERM | libc::EACCES) => AttachError::NotPermitted(name),
-            Some(libc::ENODEV) => AttachError::NoInterface(name),
-            Some(libc::ERANGE) => AttachError::LargeMtu {
-                mtu: offload::mtu(&name).unwrap_or(0),
-                name,
-            },
-            _ if mode == AyaMode::Driver => AttachError::NoDriverMode { name, source },
-            _ => AttachError::Other { name, source },
-        })
+        return Err(AttachError::Offloads {
+            name: name.to_owned(),
+            offloads: words(Offload::name, " and "),
+            command: words(Offload::switch_off, " "),
+        });
     }
+    attach_in(program, name, index, AyaMode::Skb)?;
+    Ok(Mode::Generic)
+}
+
+fn attach_in(program: &mut Xdp, name: &str, index: u32, mode: AyaMode) -> Result<(), AttachError> {
+    let source = match program.attach_to_if_index(index, mode) {
+        // The link stays with the program, which detaches when it is dropped.
+        Ok(_link) => return Ok(()),
+        Err(ProgramError::SyscallError(error)) => error.io_error,
+        Err(ProgramError::XdpError(XdpError::NetlinkError(error))) => match error.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::other(error.to_string()),
+        },
+        Err(error) => io::Error::other(error.to_string()),
+    };
+    let name = name.to_owned();
+    Err(match source.raw_os_error() {
+        Some(libc::EBUSY | libc::EEXIST) => AttachError::Busy(name),
+        Some(libc::EPERM | libc::EACCES) => AttachError::NotPermitted(name),
+        Some(libc::ENODEV) => AttachError::NoInterface(name),
+        Some(libc::ERANGE) => AttachError::LargeMtu {
+            mtu: offload::mtu(&name).unwrap_or(0),
+            name,
+        },
+        _ if mode == AyaMode::Driver => AttachError::NoDriverMode { name, source },
+        _ => AttachError::Other { name, source },
+    })
 }

@@ -53,6 +53,9 @@ pub enum LoadError {
     /// No random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(#[source] io::Error),
+    /// A map that is filled before anything runs.
+    #[error(transparent)]
+    Fill(crate::dataplane::MapError),
     /// Anything else that the loader met.
     #[error("loading the BPF object: {0}")]
     Loader(#[source] Box<EbpfError>),

@@ -214,7 +214,7 @@ impl DataPlane for Kernel {
 }
 
 /// What is already gone need not be removed.
-fn absent_is_fine(result: Result<(), AyaError>) -> Result<(), AyaError> {
+pub(super) fn absent_is_fine(result: Result<(), AyaError>) -> Result<(), AyaError> {
     match result {
         Err(AyaError::SyscallError(error))
             if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
@@ -231,7 +231,7 @@ fn beyond(map: &'static str, index: u32, len: u32) -> MapError {
 }
 
 /// The kernel's own words, without the loader's around them.
-fn refused(map: &'static str, action: &str, error: AyaError) -> MapError {
+pub(super) fn refused(map: &'static str, action: &str, error: AyaError) -> MapError {
     let source = match error {
         AyaError::SyscallError(error) => error.io_error,
         AyaError::IoError(error) => error,
