@@ -145,12 +145,13 @@ fn build_tests() -> Result<PathBuf> {
     messages
         .lines()
         .filter_map(executable)
-        .next_back()
+        .find(|path| path.contains("/deps/packet-"))
         .map(PathBuf::from)
         .context("cargo names no test program")
 }
 
-/// The program in one of cargo's messages. Cargo escapes nothing in the paths that it chooses.
+/// The program in one of cargo's messages; the package's other binaries are among them, in any
+/// order. Cargo escapes nothing in the paths that it chooses.
 fn executable(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once(r#""executable":""#)?;
     rest.split_once('"').map(|(path, _)| path)
