@@ -3,7 +3,7 @@
 //! Each fact that crosses the BPF boundary has its one definition here: map names and layouts
 //! ([`map`]), services and servers ([`service`]), flow entries ([`flow`]) and the protocol by which
 //! processors share the flow table ([`table`]), hashes ([`hash`]), checksum arithmetic ([`csum`]),
-//! and why a packet was not forwarded ([`verdict`]). The crate is `no_std`, does no I/O and reads
+//! why a packet was not forwarded ([`verdict`]), and what is told of flows ([`event`]). The crate is `no_std`, does no I/O and reads
 //! no clock: everything in it runs in the kernel's BPF machine and in an ordinary unit test alike.
 //!
 //! Byte order: addresses and ports are kept as they stand in the packet (network order), loaded by
@@ -16,6 +16,7 @@ extern crate std;
 pub mod addr;
 pub mod csum;
 pub mod decap;
+pub mod event;
 pub mod flow;
 pub mod hash;
 pub mod map;

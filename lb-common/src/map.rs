@@ -68,6 +68,23 @@ pub const SCRATCH: &str = "SCRATCH";
 /// Memory-mapped array of one [`crate::table::Sweep`]: how far expiry has come.
 pub const SWEEP: &str = "SWEEP";
 
+/// Memory-mapped array of `u64` by index of the forward entry: when the flow's first packet came, as
+/// `CLOCK_MONOTONIC` in ns. As long as the flow table.
+pub const STARTS4: &str = "STARTS4";
+/// The same for IPv6.
+pub const STARTS6: &str = "STARTS6";
+
+/// Memory-mapped array of [`crate::event::Account`] by index of the entry; as long as the flow table
+/// if [`ACCOUNTING`], else of one value.
+pub const ACCOUNTS4: &str = "ACCOUNTS4";
+/// The same for IPv6.
+pub const ACCOUNTS6: &str = "ACCOUNTS6";
+
+/// Ring buffer of [`crate::event::Event`]; a page unless events are wanted.
+pub const EVENTS: &str = "EVENTS";
+/// Memory-mapped array of one [`crate::event::Tally`].
+pub const EVENT_TALLY: &str = "EVENT_TALLY";
+
 /// Global `HashKey`: the flow table's hash key.
 pub const HASH_KEY: &str = "HASH_KEY";
 /// Global `u32`: buckets of [`FLOWS4`].
@@ -76,6 +93,11 @@ pub const BUCKETS4: &str = "BUCKETS4_LEN";
 pub const BUCKETS6: &str = "BUCKETS6_LEN";
 /// Global `u32`: processors that may run the program.
 pub const CPUS: &str = "CPUS";
+
+/// Global `u32`: the bits of the [`crate::event::Kind`]s that are wanted.
+pub const EVENT_KINDS: &str = "EVENT_KINDS";
+/// Global `u32`: not zero if packets and bytes are counted for each flow.
+pub const ACCOUNTING: &str = "ACCOUNTING";
 
 /// Program array by [`Stage`]: where the program that is attached goes on.
 pub const STAGES: &str = "STAGES";

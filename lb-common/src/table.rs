@@ -55,6 +55,13 @@ pub unsafe trait Memory<A: Address> {
     /// Idle timeout of a member's open flows, in ticks.
     fn idle_timeout(&self, member: u16) -> u32;
 
+    /// The flow whose forward entry `index` had `word` is about to be forgotten: its fields are still
+    /// there, and nobody else's. Does nothing unless somebody wants to know.
+    #[inline(always)]
+    fn forgotten(&self, index: u32, word: Word) {
+        let _ = (index, word);
+    }
+
     /// Working memory of the caller's own. There is one; but Linux 6.1's verifier does not know that
     /// a look-up in an array with a constant index succeeds, and wants to see the other case.
     fn notes(&self) -> Option<*mut Notes>;

@@ -3,7 +3,8 @@
 use core::marker::PhantomData;
 
 use lb_common::addr::Address;
-use lb_common::flow::{Bucket, FlowKey};
+use lb_common::event::Account;
+use lb_common::flow::{Bucket, FlowKey, Word};
 use lb_common::table::{self, Claim, Memory, Notes, Place, SlotRef};
 
 use crate::frame::{ETHERNET, Frame};
@@ -53,6 +54,10 @@ pub(crate) trait Family: Sized {
     fn from_mapped(addr: [u32; 4]) -> Self::Addr;
     fn buckets() -> u32;
     fn bucket(index: u32) -> Option<*mut Bucket<Self::Addr>>;
+    /// When the flow with its forward entry at `index` began.
+    fn start(index: u32) -> Option<*mut u64>;
+    /// The account of the entry at `index`.
+    fn account(index: u32) -> Option<*mut Account>;
     /// Writes new addresses, takes one from the hop limit, and keeps the header checksum right,
     /// where there is one; `delta` is the correction for the addresses.
     ///
@@ -114,6 +119,11 @@ unsafe impl<F: Family> Memory<F::Addr> for Table<F> {
     #[inline(always)]
     fn idle_timeout(&self, member: u16) -> u32 {
         crate::flow::idle_timeout(member)
+    }
+
+    #[inline(always)]
+    fn forgotten(&self, index: u32, word: Word) {
+        crate::report::forgotten::<F>(index, word);
     }
 
     #[inline(always)]

@@ -12,7 +12,8 @@
 //! 7. [`rewrite`]: addresses, ports, checksums, hop limit, MAC addresses.
 //! 8. [`verdict`]: out by the same interface or another, or why not.
 //!
-//! [`refuse`] answers with a RST where there is nobody to forward to. [`expire`] is a program of
+//! [`account`] counts a flow's packets and bytes, and [`report`] tells the agent when one opens or
+//! ends, where somebody wants to know. [`refuse`] answers with a RST where there is nobody to forward to. [`expire`] is a program of
 //! its own, run by the agent: it forgets idle flows. [`maps`] holds what programs and agent share.
 //!
 //! What an open flow's packet needs is inlined into the program; everything else is in functions of
@@ -25,6 +26,7 @@
 )]
 #![feature(core_intrinsics)]
 
+mod account;
 mod expire;
 mod family;
 mod flow;
@@ -34,6 +36,7 @@ mod open;
 mod outline;
 mod parse;
 mod refuse;
+mod report;
 mod rewrite;
 mod scratch;
 mod select;

@@ -2,7 +2,8 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, ProgramArray};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use lb_common::event::{Account, Tally};
 use lb_common::flow::Bucket;
 use lb_common::hash::HashKey;
 use lb_common::map::{
@@ -51,6 +52,19 @@ pub(crate) static SWEEP: Array<Sweep> = Array::with_max_entries(1, BPF_F_MMAPABL
 pub(crate) static FLOWS4: Array<Bucket<u32>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static FLOWS6: Array<Bucket<[u64; 2]>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+// These too: starts are as long as the tables; the others only if they are wanted.
+#[map]
+pub(crate) static STARTS4: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static STARTS6: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static ACCOUNTS4: Array<Account> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static ACCOUNTS6: Array<Account> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+pub(crate) static EVENT_TALLY: Array<Tally> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::ALL.len() as u32, 0);
 #[map]
@@ -64,6 +78,10 @@ static BUCKETS4_LEN: u32 = 1;
 static BUCKETS6_LEN: u32 = 1;
 #[unsafe(no_mangle)]
 static CPUS: u32 = 1;
+#[unsafe(no_mangle)]
+static EVENT_KINDS: u32 = 0;
+#[unsafe(no_mangle)]
+static ACCOUNTING: u32 = 0;
 
 /// Reads a global that the loader has set: volatile, or the compiler would fold in the value above.
 macro_rules! global {
@@ -91,4 +109,15 @@ pub(crate) fn buckets6() -> u32 {
 #[inline(always)]
 pub(crate) fn cpus() -> u32 {
     global!(CPUS)
+}
+
+/// The bits of the kinds of events that are wanted.
+#[inline(always)]
+pub(crate) fn event_kinds() -> u32 {
+    global!(EVENT_KINDS)
+}
+
+#[inline(always)]
+pub(crate) fn accounting() -> bool {
+    global!(ACCOUNTING) != 0
 }

@@ -10,6 +10,7 @@ use lb_common::service::SnatSource;
 use lb_common::table::{self, Claim, Entry};
 use lb_common::verdict::DropReason;
 
+use crate::account;
 use crate::family::{Family, Table};
 use crate::flow::{self, Found, add, now};
 use crate::frame::Frame;
@@ -279,6 +280,7 @@ pub(crate) fn write_entries<F: Family>(forward: u32, reply: u32, now: u32) -> u3
             (*scratch).real,
         )
     };
+    account::begin::<F>(forward, reply);
     let entry = |from: FlowKey<F::Addr>, to: FlowKey<F::Addr>, twin, seq| {
         let (l3_delta, l4_delta) = deltas(&from, &to);
         Slot {

@@ -7,7 +7,7 @@
 use lb_common::table::{self, Claim, Place};
 
 use crate::family::Table;
-use crate::{expire, flow, open, track};
+use crate::{expire, flow, open, report, track};
 
 /// One family's functions.
 pub(crate) struct Calls {
@@ -35,6 +35,8 @@ pub(crate) struct Calls {
     pub(crate) judge: extern "C" fn(index: u32, what: u32, seq: u32, ack: u32, end: u32) -> u32,
     /// [`track::moved`].
     pub(crate) moved: extern "C" fn(index: u32, head: u32, tail: u32) -> u32,
+    /// [`report::report`].
+    pub(crate) report: extern "C" fn(index: u32, generation: u32, what: u32) -> u32,
     /// [`expire::bucket`].
     pub(crate) expire: extern "C" fn(bucket: u32, now: u32) -> u32,
 }
@@ -88,7 +90,7 @@ macro_rules! functions {
 macro_rules! family {
     ($calls:ident, $family:ty, $open:ident, $choose:ident, $claim_port:ident,
      $write_entries:ident, $find:ident, $claim:ident, $survey:ident, $spare:ident,
-     $consider:ident, $release:ident, $judge:ident, $moved:ident, $expire:ident) => {
+     $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident) => {
         functions! { $calls,
             open = $open() -> i64 { open::run::<$family>() }
             choose = $choose() -> i64 { open::choose::<$family>() }
@@ -121,6 +123,9 @@ macro_rules! family {
             moved = $moved(index: u32, head: u32, tail: u32) -> u32 {
                 track::moved::<$family>(index, head, tail)
             }
+            report = $report(index: u32, generation: u32, what: u32) -> u32 {
+                report::report::<$family>(index, generation, what)
+            }
             expire = $expire(bucket: u32, now: u32) -> u32 { expire::bucket::<$family>(bucket, now) }
         }
     };
@@ -141,6 +146,7 @@ family!(
     release4,
     judge4,
     moved4,
+    report4,
     expire4
 );
 family!(
@@ -158,5 +164,6 @@ family!(
     release6,
     judge6,
     moved6,
+    report6,
     expire6
 );

@@ -6,11 +6,13 @@ use lb_common::flow::{State, Word};
 use lb_common::table::{self, Entry, SlotRef};
 use lb_common::tcp::{self, Direction};
 
+use crate::account;
 use crate::family::{Family, Table};
 use crate::flow::{Found, now};
 use crate::frame::Frame;
 use crate::open::origin;
 use crate::parse::Segment;
+use crate::report;
 
 /// Reads a field of a slot.
 macro_rules! read {
@@ -41,6 +43,7 @@ pub(crate) fn track<F: Family>(
     entry: &Entry<F::Addr>,
     found: &Found<F>,
 ) {
+    account::count::<F>(entry.index, segment);
     let slot = entry.slot;
     let reply = matches!(found.state, State::Reply);
     let now = now();
@@ -168,7 +171,15 @@ fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) ->
             }
         }
     }
-    table::transition(&Table::<F>::NEW, owner, word, next)
+    if !table::transition(&Table::<F>::NEW, owner, word, next) {
+        return false;
+    }
+    let forward = match direction {
+        Direction::Forward => index,
+        Direction::Reply => read!(own, twin),
+    };
+    report::moved::<F>(forward, word, next, direction);
+    true
 }
 
 /// The client's packets of the flow at `index` now come from elsewhere: replies follow.

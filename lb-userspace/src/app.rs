@@ -8,18 +8,21 @@
 //! netlink ─────────Network────┤
 //!                             ├─> desired state ─> reconciler ─> maps
 //! time to retry ──────────────┘                        │
-//! control socket <── documents <── counters, flows <───┘
+//! control socket <── documents <── counters, flows <───┤
+//! connection log <── connections that have ended <─────┘
 //! ```
 //!
 //! Both views are watched, so changes that come while a round is under way are taken in together by
 //! the next. When the loop ends, for whatever reason, the program is detached and the control
 //! socket removed.
 
+mod connections;
 mod documents;
 mod inventory;
 pub(crate) mod notify;
 pub(crate) mod preflight;
 mod process;
+mod selection;
 mod signals;
 mod tell;
 
@@ -40,6 +43,7 @@ use crate::health::{self, Checks};
 use crate::log;
 use crate::neighbour::{self, Network};
 use crate::reconcile::Reconciler;
+use connections::ConnectionLog;
 use inventory::Inventory;
 use notify::{State, notify};
 use signals::Signals;
@@ -126,6 +130,8 @@ async fn run_until_stopped(config: Config, file: PathBuf) -> Result<(), Error> {
 
 /// A loaded data path and everything that keeps it right.
 struct Agent {
+    /// Goes first: it writes what is still to be written while there are names for it.
+    _connections: Option<ConnectionLog>,
     config: Arc<Config>,
     started: Instant,
     reconciler: Arc<Mutex<Reconciler<Kernel>>>,
@@ -146,7 +152,14 @@ impl Agent {
     /// Loads the programs and starts to look around. Packets are not touched yet.
     fn load(config: Config) -> Result<Self, Error> {
         let started = Instant::now();
-        let plane = Kernel::load(&config)?;
+        let mut plane = Kernel::load(&config)?;
+        let events = config.log.connections.then(|| plane.take_events());
+        let events = events.transpose()?;
+        let reconciler = Arc::new(Mutex::new(Reconciler::new(plane)));
+        let connections = events
+            .map(|events| ConnectionLog::start(events, reconciler.clone()))
+            .transpose()
+            .map_err(Error::Runtime)?;
         let mut tasks = JoinSet::new();
 
         let (mut checks, health) = Checks::new(health::tcp::connect);
@@ -158,9 +171,10 @@ impl Agent {
         tasks.spawn(watch.run());
 
         Ok(Self {
+            _connections: connections,
             config: Arc::new(config),
             started,
-            reconciler: Arc::new(Mutex::new(Reconciler::new(plane))),
+            reconciler,
             desired: DesiredState::default(),
             network: Network::default(),
             retry_at: None,

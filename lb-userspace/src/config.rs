@@ -7,14 +7,14 @@ mod address;
 mod assemble;
 mod check;
 mod diagnostic;
-mod duration;
+pub mod duration;
 mod environment;
 mod forwarding;
 pub mod host;
 mod load;
 mod place;
 mod pools;
-mod prefix;
+pub mod prefix;
 mod reader;
 mod secret;
 mod services;
@@ -113,6 +113,8 @@ pub struct Log {
     pub level: LogLevel,
     /// Text or JSON.
     pub format: LogFormat,
+    /// One line for each connection that has ended.
+    pub connections: bool,
 }
 
 /// `log.level`.

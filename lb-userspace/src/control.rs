@@ -10,7 +10,7 @@ pub mod protocol;
 pub mod server;
 pub mod socket;
 
-pub use client::ask;
-pub use protocol::{Request, Show, What};
+pub use client::{ask, ask_by_line};
+pub use protocol::{Request, Selection, Show, What};
 pub use server::{Inventory, serve};
 pub use socket::Socket;

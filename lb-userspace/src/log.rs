@@ -3,24 +3,36 @@
 use std::error::Error;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::{Log, LogFormat, LogLevel};
+
+/// Target of the lines of `log.connections`.
+pub const CONNECTION: &str = "connection";
 
 /// Sends the process's log where `config` says. Only the first call has an effect.
 pub fn start(config: &Log) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(level(config.level))
+        .with_max_level(LevelFilter::TRACE)
         .with_target(false);
+    // Whoever wants connections wants them whatever the level.
+    let wanted = Targets::new()
+        .with_default(level(config.level))
+        .with_target(CONNECTION, LevelFilter::INFO);
     // An error means that a log is being written already, which then stays as it is.
     let _ = match config.format {
-        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.finish()),
+        LogFormat::Text => {
+            tracing::subscriber::set_global_default(subscriber.finish().with(wanted))
+        }
         LogFormat::Json => {
             let json = subscriber
                 .json()
                 .flatten_event(true)
                 .with_current_span(false);
-            tracing::subscriber::set_global_default(json.with_span_list(false).finish())
+            let json = json.with_span_list(false).finish();
+            tracing::subscriber::set_global_default(json.with(wanted))
         }
     };
 }

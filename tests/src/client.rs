@@ -99,6 +99,11 @@ impl Connection {
         &self.server
     }
 
+    /// The client's own end.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.write.as_ref().local_addr()
+    }
+
     /// Where the server sees this connection come from.
     pub async fn whence(&mut self) -> Result<SocketAddr> {
         self.write.write_all(b"whence\n").await?;

@@ -10,9 +10,10 @@ pub mod ports;
 mod run;
 
 use anyhow::{Context, Result};
-use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader, Pod};
 use lb_common::addr::Address;
+use lb_common::event::{Event, Kind, Tally};
 use lb_common::flow::{BUCKET_SLOTS, Bucket, Slot};
 use lb_common::hash::HashKey;
 use lb_common::map;
@@ -38,6 +39,8 @@ pub struct Sizes {
     pub ring: u32,
     /// Key of the flow table's hash.
     pub hash_key: HashKey,
+    /// Whether flows that open and end are told of, and their packets and bytes counted.
+    pub watched: bool,
 }
 
 impl Default for Sizes {
@@ -48,6 +51,7 @@ impl Default for Sizes {
             cpus: 1,
             ring: 4_096,
             hash_key: HashKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211),
+            watched: false,
         }
     }
 }
@@ -67,13 +71,23 @@ impl Plane {
     /// Loads the programs. Needs root.
     pub fn load(sizes: Sizes) -> Result<Self> {
         let key = [sizes.hash_key.add, sizes.hash_key.multiply];
+        let (slots4, slots6) = (sizes.buckets4 * BUCKET_SLOTS, sizes.buckets6 * BUCKET_SLOTS);
+        let watched = u32::from(sizes.watched);
+        let kinds = watched * (Kind::Opened.bit() | Kind::Closed.bit());
+        let accounts = |slots: u32| if sizes.watched { slots } else { 1 };
         let mut ebpf = EbpfLoader::new()
             .override_global("HASH_KEY", &key[..], true)
             .override_global(map::BUCKETS4, &sizes.buckets4, true)
             .override_global(map::BUCKETS6, &sizes.buckets6, true)
             .override_global(map::CPUS, &sizes.cpus, true)
+            .override_global(map::EVENT_KINDS, &kinds, true)
+            .override_global(map::ACCOUNTING, &watched, true)
             .map_max_entries(map::FLOWS4, sizes.buckets4)
             .map_max_entries(map::FLOWS6, sizes.buckets6)
+            .map_max_entries(map::STARTS4, slots4)
+            .map_max_entries(map::STARTS6, slots6)
+            .map_max_entries(map::ACCOUNTS4, accounts(slots4))
+            .map_max_entries(map::ACCOUNTS6, accounts(slots6))
             .map_max_entries(map::RING, sizes.ring)
             .load(lb_userspace::OBJECT)
             .context("cannot load the BPF object")?;
@@ -211,6 +225,23 @@ impl Plane {
                 .pointer(member.into())
                 .write_volatile(Counts::default());
         };
+    }
+
+    /// The events that nobody has read yet.
+    pub fn events(&mut self) -> Result<Vec<Event>> {
+        let mut buffer = RingBuf::try_from(self.map_mut(map::EVENTS)?)?;
+        let mut events = Vec::new();
+        while let Some(record) = buffer.next() {
+            anyhow::ensure!(record.len() == size_of::<Event>(), "{} bytes", record.len());
+            // SAFETY: as long as an event, which is plain old data.
+            events.push(unsafe { record.as_ptr().cast::<Event>().read_unaligned() });
+        }
+        Ok(events)
+    }
+
+    /// How many events were written, and lost.
+    pub fn event_tally(&self) -> Result<Tally> {
+        self.get_array(map::EVENT_TALLY, 0)
     }
 
     /// How far expiry has come.

@@ -47,6 +47,7 @@ pub fn release<A: Address, M: Memory<A>>(
         return false;
     }
     let member = get!(slot, member);
+    memory.forgotten(index, word);
     if let Some(reply) = self::slot(memory, get!(slot, twin)) {
         free_reply(memory, reply, index);
     }

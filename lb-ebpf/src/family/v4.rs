@@ -2,11 +2,12 @@
 
 use lb_common::addr::{self, Address};
 use lb_common::csum;
+use lb_common::event::Account;
 use lb_common::flow::Bucket;
 
 use super::{Family, PROTOCOL_TCP, Shape};
 use crate::frame::{ETHERNET, Frame};
-use crate::maps::{FLOWS4, buckets4};
+use crate::maps::{ACCOUNTS4, FLOWS4, STARTS4, buckets4};
 use crate::outline::{self, Calls};
 use crate::scratch::{Keys, Scratch};
 
@@ -77,6 +78,16 @@ impl Family for V4 {
     #[inline(always)]
     fn bucket(index: u32) -> Option<*mut Bucket<u32>> {
         FLOWS4.get_ptr_mut(index)
+    }
+
+    #[inline(always)]
+    fn start(index: u32) -> Option<*mut u64> {
+        STARTS4.get_ptr_mut(index)
+    }
+
+    #[inline(always)]
+    fn account(index: u32) -> Option<*mut Account> {
+        ACCOUNTS4.get_ptr_mut(index)
     }
 
     #[inline(always)]

@@ -1,11 +1,12 @@
 //! IPv6 (RFC 8200).
 
 use lb_common::addr::{self, Address};
+use lb_common::event::Account;
 use lb_common::flow::Bucket;
 
 use super::{Family, PROTOCOL_TCP, Shape};
 use crate::frame::{ETHERNET, Frame};
-use crate::maps::{FLOWS6, buckets6};
+use crate::maps::{ACCOUNTS6, FLOWS6, STARTS6, buckets6};
 use crate::outline::{self, Calls};
 use crate::scratch::{Keys, Scratch};
 
@@ -70,6 +71,16 @@ impl Family for V6 {
     #[inline(always)]
     fn bucket(index: u32) -> Option<*mut Bucket<[u64; 2]>> {
         FLOWS6.get_ptr_mut(index)
+    }
+
+    #[inline(always)]
+    fn start(index: u32) -> Option<*mut u64> {
+        STARTS6.get_ptr_mut(index)
+    }
+
+    #[inline(always)]
+    fn account(index: u32) -> Option<*mut Account> {
+        ACCOUNTS6.get_ptr_mut(index)
     }
 
     #[inline(always)]

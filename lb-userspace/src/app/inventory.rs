@@ -11,10 +11,11 @@ use lb_common::verdict::ServiceDrops;
 use tokio::sync::watch;
 
 use super::documents::{self, Tally};
-use super::{lock, process};
+use super::{lock, process, selection};
 use crate::config::Config;
+use crate::control::Selection;
 use crate::control::protocol::{
-    Drops, Flow, FlowTable, Info, Interface, Program, Servers, Services,
+    ConnectionLog, Drops, Flow, FlowTable, Info, Interface, Payload, Program, Servers, Services,
 };
 use crate::control::server::Unavailable;
 use crate::dataplane::DataPlane;
@@ -73,7 +74,11 @@ impl crate::control::Inventory for Inventory {
         ))
     }
 
-    fn flows(&self, visit: &mut dyn FnMut(Flow) -> ControlFlow<()>) -> Result<(), Unavailable> {
+    fn flows(
+        &self,
+        select: &Selection,
+        visit: &mut dyn FnMut(Flow) -> ControlFlow<()>,
+    ) -> Result<(), Unavailable> {
         let (tables, members) = {
             let reconciler = lock(&self.reconciler);
             let members = reconciler.members().map(|(id, key)| (id, key.clone()));
@@ -82,17 +87,29 @@ impl crate::control::Inventory for Inventory {
                 members.collect::<HashMap<_, _>>(),
             )
         };
-        let _ = tables.visit(&mut |record| {
-            let member = record.member.and_then(|id| members.get(&id));
+        let filter = selection::filter(&self.config, select, &members)?;
+        let names: HashMap<_, _> = members
+            .iter()
+            .map(|(id, key)| (*id, selection::names(key)))
+            .collect();
+        let _ = tables.visit(&filter, &mut |record| {
+            let member = record.member.and_then(|id| names.get(&id));
             visit(Flow {
                 client: record.client,
                 vip: record.vip,
                 nat_source: record.nat_source,
                 server: record.server,
-                server_name: member.map(|key| key.server.to_string()),
-                service: member.map(|key| key.service.service.to_string()),
-                state: record.state.name().to_owned(),
+                server_name: member.map(|(server, _)| server.clone()),
+                service: member.map(|(_, service)| service.clone()),
+                state: record.state.name().into(),
+                age_seconds: record.age.as_secs_f64(),
                 idle_seconds: record.idle.as_secs_f64(),
+                payload: record.traffic.map(|[forward, reply]| Payload {
+                    packets_in: forward.packets,
+                    payload_bytes_in: forward.bytes,
+                    packets_out: reply.packets,
+                    payload_bytes_out: reply.bytes,
+                }),
             })
         });
         Ok(())
@@ -153,6 +170,13 @@ impl crate::control::Inventory for Inventory {
             interfaces: plane.interfaces().iter().map(interface).collect(),
             flow_tables: tables.map(table).collect(),
             programs: plane.programs().into_iter().map(program).collect(),
+            connection_log: self.config.log.connections.then(|| {
+                let tally = plane.event_tally();
+                ConnectionLog {
+                    told: tally.written,
+                    lost: tally.lost,
+                }
+            }),
         })
     }
 }

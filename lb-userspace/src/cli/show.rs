@@ -1,5 +1,7 @@
 //! `lb show`: asks the agent and prints its documents.
 
+mod flows;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -13,10 +15,11 @@ use super::table::{
 use super::{Failure, not_supported_yet};
 use crate::config;
 use crate::control::protocol::{
-    Drops, Flows, Info, ReasonCount, Server, Servers, Service, Services, Traffic, Verdict,
+    Drops, Info, ReasonCount, Server, Servers, Service, Services, Traffic, Verdict,
 };
-use crate::control::{self, Request, Show, What};
+use crate::control::{self, Request, Selection, Show, What};
 use crate::health::ServerHealth;
+use flows::FlowArgs;
 
 /// Where an agent listens unless its configuration says otherwise.
 const SOCKET: &str = "/run/lb/control.sock";
@@ -29,9 +32,8 @@ pub(super) struct ShowArgs {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
-    /// Most flows to list [default: 1000]
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    #[command(flatten)]
+    flows: FlowArgs,
     /// The agent's configuration, which names its control socket
     #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
     config: Option<PathBuf>,
@@ -68,10 +70,19 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
         Topic::Vrrp => return Err(not_supported_yet("show vrrp")),
         Topic::Sync => return Err(not_supported_yet("show sync")),
     };
+    if what == What::Flows {
+        return flows::show(&args.flows, &socket(args)?, args.json);
+    }
+    if let Some(option) = args.flows.given() {
+        return Err(Failure::of_usage(anyhow::anyhow!(
+            "{option} is for `lb show flows`"
+        )));
+    }
     let socket = socket(args)?;
     let request = Request::Show(Show {
         what,
-        limit: args.limit,
+        limit: None,
+        select: Selection::default(),
     });
     let document = control::ask(&socket, &request).map_err(Failure::at_run_time)?;
     let text = if args.json {
@@ -109,7 +120,7 @@ fn render(what: What, document: &[u8]) -> Result<String, Failure> {
     Ok(match what {
         What::Services => services(&parse::<Services>(document)?),
         What::Servers => servers(&parse::<Servers>(document)?),
-        What::Flows => flows(&parse::<Flows>(document)?),
+        What::Flows => unreachable!("printed as they come"),
         What::Drops => drops(&parse::<Drops>(document)?),
         What::Info => info(&parse::<Info>(document)?),
     })
@@ -209,43 +220,6 @@ fn servers(document: &Servers) -> String {
         &columns,
         &document.servers.iter().map(row).collect::<Vec<_>>(),
     )
-}
-
-fn flows(document: &Flows) -> String {
-    let columns = [
-        ("CLIENT", Left),
-        ("VIP", Left),
-        ("NAT SOURCE", Left),
-        ("SERVER", Left),
-        ("NAME", Left),
-        ("SERVICE", Left),
-        ("STATE", Left),
-        ("IDLE", Right),
-    ];
-    let rows: Vec<_> = document
-        .flows
-        .iter()
-        .map(|flow| {
-            vec![
-                flow.client.to_string(),
-                flow.vip.to_string(),
-                flow.nat_source.to_string(),
-                flow.server.to_string(),
-                flow.server_name.clone().unwrap_or_else(|| "-".to_owned()),
-                flow.service.clone().unwrap_or_else(|| "-".to_owned()),
-                flow.state.clone(),
-                format!("{:.1}s", flow.idle_seconds),
-            ]
-        })
-        .collect();
-    let mut text = table(&columns, &rows);
-    if document.truncated {
-        text.push_str(&format!(
-            "the first {}; --limit N lists more\n",
-            document.shown
-        ));
-    }
-    text
 }
 
 fn drops(document: &Drops) -> String {

@@ -12,30 +12,56 @@ pub(super) enum Align {
 }
 
 /// Lays `rows` out under `columns`, two spaces apart, without trailing blanks.
-pub(super) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells
-            .chain([columns[column].0.chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let heading = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let mut text = String::new();
-    for row in std::iter::once(&heading).chain(rows) {
+pub(super) fn table(columns: &[(&'static str, Align)], rows: &[Vec<String>]) -> String {
+    let layout = Layout::new(columns, rows);
+    let mut text = layout.heading();
+    for row in rows {
+        text.push_str(&layout.line(row));
+    }
+    text
+}
+
+/// How wide the columns of a table are.
+#[derive(Debug)]
+pub(super) struct Layout {
+    columns: Vec<(&'static str, Align, usize)>,
+}
+
+impl Layout {
+    /// Wide enough for `rows`: all of them, or as many as one wants to wait for.
+    pub(super) fn new(columns: &[(&'static str, Align)], rows: &[Vec<String>]) -> Self {
+        let width = |column: usize, name: &str| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([name.chars().count()]).max().unwrap_or(0)
+        };
+        let columns = columns.iter().enumerate();
+        Self {
+            columns: columns
+                .map(|(number, (name, align))| (*name, *align, width(number, name)))
+                .collect(),
+        }
+    }
+
+    /// The first line.
+    pub(super) fn heading(&self) -> String {
+        let names = self.columns.iter().map(|(name, ..)| (*name).to_owned());
+        self.line(&names.collect::<Vec<_>>())
+    }
+
+    /// One row; what is wider than its column moves the rest.
+    pub(super) fn line(&self, row: &[String]) -> String {
         let mut line = String::new();
-        for ((cell, (_, align)), width) in row.iter().zip(columns).zip(&widths) {
+        for (cell, (_, align, width)) in row.iter().zip(&self.columns) {
             // Writing to a String does not fail.
             let _ = match align {
                 Align::Left => write!(line, "{cell:<width$}  "),
                 Align::Right => write!(line, "{cell:>width$}  "),
             };
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
     }
-    text
 }
 
 /// A number of bytes: `512 B`, `1.5 kB`, `23.4 MB`.

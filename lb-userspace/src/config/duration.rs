@@ -8,19 +8,23 @@ const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), 
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DurationError {
+pub enum DurationError {
+    /// `90`.
     #[error("has no unit")]
     NoUnit,
+    /// `5d`.
     #[error("has the unknown unit `{0}`")]
     UnknownUnit(String),
+    /// `2 s`.
     #[error("is not a duration")]
     Malformed,
+    /// More milliseconds than a number holds.
     #[error("is too long")]
     TooLong,
 }
 
 /// Whole numbers with a unit each, larger units first, without spaces.
-pub(super) fn parse(text: &str) -> Result<Duration, DurationError> {
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut largest_allowed = u64::MAX;

@@ -49,6 +49,7 @@ impl Default for Log {
         Self {
             level: LogLevel::Info,
             format: LogFormat::Text,
+            connections: false,
         }
     }
 }
@@ -144,6 +145,9 @@ pub(super) fn log(r: &mut Reader<'_>, root: &Map) -> Log {
     }
     if word(&entry, "format") == Some("json") {
         result.format = LogFormat::Json;
+    }
+    if let Some(connections) = entry.get("connections").and_then(|field| r.boolean(field)) {
+        result.connections = connections;
     }
     result
 }

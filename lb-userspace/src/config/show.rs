@@ -76,7 +76,7 @@ fn log(out: &mut Writer, log: &Log) {
     };
     out.key(1, "format", format);
     out.key(1, "target", "stderr");
-    out.key(1, "connections", false);
+    out.key(1, "connections", log.connections);
 }
 
 fn pool(out: &mut Writer, pool: &Pool) {

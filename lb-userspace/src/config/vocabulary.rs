@@ -103,7 +103,7 @@ table!(
         "level": Word(&["error", "warn", "info", "debug", "trace"], &[]),
         "format": Word(&["text", "json"], &[]),
         "target": Word(&["stderr"], &["journal", "syslog"]),
-        "connections": Off,
+        "connections": Value,
     }
 );
 table!(

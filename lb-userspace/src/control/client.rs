@@ -1,6 +1,7 @@
 //! Asks a running agent.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,9 +33,26 @@ pub enum Error {
 
 /// The agent's limit on standing still is shorter: this is for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes read at once.
+const BUFFER: usize = 256 * 1024;
 
 /// Sends `request` and returns the document, as the agent wrote it.
 pub fn ask(path: &Path, request: &Request) -> Result<Vec<u8>, Error> {
+    let mut document = Vec::new();
+    ask_by_line(path, request, &mut |line| {
+        document.extend_from_slice(line);
+        ControlFlow::Continue(())
+    })?;
+    Ok(document)
+}
+
+/// Sends `request` and hands on the document line by line, ends of lines included, until `each`
+/// breaks off: a list of a million flows need not fit into memory.
+pub fn ask_by_line(
+    path: &Path,
+    request: &Request,
+    each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), Error> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             Error::NotRunning(path.to_owned())
@@ -51,14 +69,23 @@ pub fn ask(path: &Path, request: &Request) -> Result<Vec<u8>, Error> {
     line.push(b'\n');
     // An agent that turns this client away closes without reading; its reason is still there.
     let sent = stream.write_all(&line);
-    let mut document = Vec::new();
-    let read = stream.read_to_end(&mut document);
-    if let Ok(Refusal { error }) = serde_json::from_slice(&document) {
-        return Err(Error::Refused(error));
+    let mut stream = BufReader::with_capacity(BUFFER, stream);
+    let mut line = Vec::new();
+    let mut sent = Some(sent);
+    loop {
+        line.clear();
+        let read = stream.read_until(b'\n', &mut line);
+        if let Some(sent) = sent.take() {
+            if let Ok(Refusal { error }) = serde_json::from_slice(&line) {
+                return Err(Error::Refused(error));
+            }
+            sent.map_err(failed)?;
+            if let Ok(0) = read {
+                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        if read.map_err(failed)? == 0 || each(&line).is_break() {
+            return Ok(());
+        }
     }
-    sent.and(read).map_err(failed)?;
-    if document.is_empty() {
-        return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(document)
 }

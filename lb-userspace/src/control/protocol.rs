@@ -4,8 +4,10 @@
 //! Counters start at zero when the data path is loaded. Requests with unknown fields are refused;
 //! readers of documents must ignore fields that they do not know.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,37 @@ pub struct Show {
     /// Most flows to list; [`DEFAULT_FLOW_LIMIT`] unless given. Other documents are never cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Which flows to list: every one unless given. Other documents are never selected from.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub select: Selection,
+}
+
+/// Some of the flows: those that match every field that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Of this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// To this server: `POOL/SERVER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// From this network: `10.1.0.0/16`, or one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// In this state: the word of [`Flow::state`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Begun longer ago than this, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_than_ms: Option<u64>,
+}
+
+impl Selection {
+    /// Whether nothing is left out.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Flows that `lb show flows` lists unless told otherwise: a table of a million would take minutes
@@ -191,7 +224,9 @@ pub struct Check {
     pub last_ok: Option<bool>,
 }
 
-/// `lb show flows`.
+/// `lb show flows`. It is written with each flow on a line of its own, after a line that opens the
+/// list and before one that closes it ([`FLOWS_BEGIN`]), so that whoever reads line by line needs no
+/// more memory than a flow takes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Flows {
     /// In the order of the table, which means nothing.
@@ -200,6 +235,38 @@ pub struct Flows {
     pub shown: u64,
     /// Whether the limit cut the list.
     pub truncated: bool,
+}
+
+/// The first line of [`Flows`].
+pub const FLOWS_BEGIN: &str = "{\"flows\":[";
+
+/// The last line of [`Flows`]: the document's rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct FlowsEnd {
+    /// [`Flows::shown`].
+    pub shown: u64,
+    /// [`Flows::truncated`].
+    pub truncated: bool,
+}
+
+impl FlowsEnd {
+    /// What stands before the other fields: the end of the list.
+    const BEGIN: &str = "],";
+
+    /// The line, without its end.
+    pub fn line(self) -> String {
+        let Self { shown, truncated } = self;
+        format!(
+            "{}\"shown\":{shown},\"truncated\":{truncated}}}",
+            Self::BEGIN
+        )
+    }
+
+    /// Out of the line; `None` if it is another.
+    pub fn read(line: &str) -> Option<Self> {
+        let rest = line.strip_prefix(Self::BEGIN)?;
+        serde_json::from_str(&format!("{{{rest}")).ok()
+    }
 }
 
 /// One flow, seen from the client's direction.
@@ -214,13 +281,31 @@ pub struct Flow {
     /// The server's address.
     pub server: SocketAddr,
     /// The server's name, `POOL/SERVER`; `null` if the configuration no longer has it.
-    pub server_name: Option<String>,
+    pub server_name: Option<Arc<str>>,
     /// The service's name; `null` if the configuration no longer has it.
-    pub service: Option<String>,
+    pub service: Option<Arc<str>>,
     /// Its state, a word.
-    pub state: String,
+    pub state: Cow<'static, str>,
+    /// Seconds since its first packet.
+    pub age_seconds: f64,
     /// Seconds since its last packet in either direction.
     pub idle_seconds: f64,
+    /// What it has carried; absent unless `log.connections` has it counted.
+    #[serde(flatten)]
+    pub payload: Option<Payload>,
+}
+
+/// What one flow has carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// Packets from the client.
+    pub packets_in: u64,
+    /// Bytes of payload from the client, each once however often it was sent.
+    pub payload_bytes_in: u64,
+    /// Packets from the server.
+    pub packets_out: u64,
+    /// Bytes of payload from the server.
+    pub payload_bytes_out: u64,
 }
 
 /// `lb show drops`.
@@ -290,6 +375,17 @@ pub struct Info {
     pub flow_tables: Vec<FlowTable>,
     /// The programs loaded.
     pub programs: Vec<Program>,
+    /// Connections that have ended; `null` unless `log.connections`.
+    pub connection_log: Option<ConnectionLog>,
+}
+
+/// What became of the lines of `log.connections`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionLog {
+    /// Connections told of by the data path.
+    pub told: u64,
+    /// Connections that it could not tell of: the agent was too slow.
+    pub lost: u64,
 }
 
 /// An interface that the program is attached to.

@@ -18,7 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::protocol::{
-    DEFAULT_FLOW_LIMIT, Drops, Flow, Info, Refusal, Request, Servers, Services, Show, What,
+    DEFAULT_FLOW_LIMIT, Drops, FLOWS_BEGIN, Flow, FlowsEnd, Info, Refusal, Request, Selection,
+    Servers, Services, Show, What,
 };
 use super::socket::Socket;
 
@@ -42,8 +43,12 @@ pub type Unavailable = Box<dyn std::error::Error + Send + Sync>;
 pub trait Inventory: Send + Sync + 'static {
     fn services(&self) -> Result<Services, Unavailable>;
     fn servers(&self) -> Result<Servers, Unavailable>;
-    /// Calls `visit` with each flow until it breaks off.
-    fn flows(&self, visit: &mut dyn FnMut(Flow) -> ControlFlow<()>) -> Result<(), Unavailable>;
+    /// Calls `visit` with each flow of the selection until it breaks off.
+    fn flows(
+        &self,
+        select: &Selection,
+        visit: &mut dyn FnMut(Flow) -> ControlFlow<()>,
+    ) -> Result<(), Unavailable>;
     fn drops(&self) -> Result<Drops, Unavailable>;
     fn info(&self) -> Result<Info, Unavailable>;
 }
@@ -91,11 +96,19 @@ async fn client(mut stream: UnixStream, inventory: Arc<impl Inventory>) -> io::R
         Ok(request) => request,
         Err(refusal) => return refuse(&mut stream, &refusal).await,
     };
-    let Request::Show(Show { what, limit }) = request;
+    let Request::Show(Show {
+        what,
+        limit,
+        select,
+    }) = request;
+    if what != What::Flows && !select.is_everything() {
+        let error = "only flows can be selected".to_owned();
+        return refuse(&mut stream, &Refusal { error }).await;
+    }
     let document = match what {
         What::Flows => {
             let limit = limit.unwrap_or(DEFAULT_FLOW_LIMIT);
-            return flows(&mut stream, inventory, limit).await;
+            return flows(&mut stream, inventory, limit, select).await;
         }
         What::Services => read(move || inventory.services()).await,
         What::Servers => read(move || inventory.servers()).await,
@@ -158,17 +171,18 @@ async fn flows(
     stream: &mut UnixStream,
     inventory: Arc<impl Inventory>,
     limit: u64,
+    select: Selection,
 ) -> io::Result<()> {
     let (chunks, mut ready) = mpsc::channel::<Vec<u8>>(2);
     // When the client goes away `ready` is dropped, sending fails and the reading ends.
     let reading = spawn_blocking(move || {
         let mut list = FlowList {
-            buffer: b"{\"flows\":[".to_vec(),
+            buffer: format!("{FLOWS_BEGIN}\n").into_bytes(),
             shown: 0,
             limit,
             chunks,
         };
-        let result = inventory.flows(&mut |flow| list.push(&flow));
+        let result = inventory.flows(&select, &mut |flow| list.push(&flow));
         list.finish(result);
     });
     while let Some(chunk) = ready.recv().await {
@@ -192,7 +206,7 @@ impl FlowList {
             return ControlFlow::Break(());
         }
         if self.shown > 0 {
-            self.buffer.push(b',');
+            self.buffer.extend_from_slice(b",\n");
         }
         self.shown += 1;
         append(&mut self.buffer, flow);
@@ -210,7 +224,14 @@ impl FlowList {
         let truncated = self.shown > self.limit;
         let shown = self.shown.min(self.limit);
         let end = match result {
-            Ok(()) => format!("],\"shown\":{shown},\"truncated\":{truncated}}}\n"),
+            Ok(()) => {
+                let before = if self.shown > 0 && self.limit > 0 {
+                    "\n"
+                } else {
+                    ""
+                };
+                format!("{before}{}\n", FlowsEnd { shown, truncated }.line())
+            }
             // Unreadable as JSON on purpose: half a list must not pass for a whole one.
             Err(error) if shown > 0 => format!("\n{error}\n"),
             Err(error) => {

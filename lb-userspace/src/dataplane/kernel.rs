@@ -6,6 +6,7 @@
 mod attach;
 mod decap;
 mod error;
+mod events;
 mod flows;
 mod load;
 mod mapping;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use aya::Ebpf;
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use lb_common::event::Tally;
 use lb_common::flow::Bucket;
 use lb_common::map;
 use lb_common::service::Counts;
@@ -25,7 +27,8 @@ use lb_common::table::{SWEEP_BUCKETS, Sweep};
 pub use attach::{AttachError, Attached, Mode, attach};
 pub use decap::Decap;
 pub use error::{LoadError, ReadError};
-pub use flows::{FlowRecord, FlowTables, now};
+pub use events::Events;
+pub use flows::{FlowFilter, FlowRecord, FlowTables, now};
 pub use load::load_programs;
 pub use mapping::Mapping;
 
@@ -46,6 +49,7 @@ pub struct Kernel {
     sweep: Mapping<Sweep>,
     /// Length of [`map::SERVICE_DROPS`].
     service_ids: u32,
+    event_tally: Mapping<Tally>,
     /// Part of a run that expiry still owes.
     expiry_debt: Duration,
 }
@@ -95,6 +99,11 @@ impl Kernel {
             info(v4, size_of::<Bucket<u32>>(), sweep.used[0]),
             info(v6, size_of::<Bucket<[u64; 2]>>(), sweep.used[1]),
         ]
+    }
+
+    /// Flows that were told of, and that could not be.
+    pub fn event_tally(&self) -> Tally {
+        self.event_tally.read(0).unwrap_or_default()
     }
 
     /// The loaded programs.

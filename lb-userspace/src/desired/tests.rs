@@ -85,6 +85,7 @@ fn config() -> Config {
             group: None,
         },
         log: Log {
+            connections: false,
             level: LogLevel::Info,
             format: LogFormat::Text,
         },

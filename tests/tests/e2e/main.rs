@@ -14,6 +14,7 @@ mod many;
 mod neighbours;
 mod postgres;
 mod redis;
+mod seeing;
 mod sources;
 mod stack;
 mod stage;

@@ -10,6 +10,7 @@
 )]
 
 mod decap;
+mod events;
 mod evict;
 mod expire;
 mod frame;

@@ -11,15 +11,20 @@ const LIMIT: u32 = 100_000;
 
 #[test]
 fn the_verifier_walks_few_instructions() {
-    let mut plane =
-        Plane::load(Sizes::default()).expect("root, and a kernel that takes the programs");
-    for (name, program) in plane.ebpf().programs() {
-        // The kernel knows only those that were loaded; it tells the number since 5.16.
-        let info = program.info().ok();
-        check(
-            name,
-            info.and_then(|info| info.verified_instruction_count()),
-        );
+    for (watched, with) in [(false, ""), (true, " with events and accounts")] {
+        let sizes = Sizes {
+            watched,
+            ..Sizes::default()
+        };
+        let mut plane = Plane::load(sizes).expect("root, and a kernel that takes the programs");
+        for (name, program) in plane.ebpf().programs() {
+            // The kernel knows only those that were loaded; it tells the number since 5.16.
+            let info = program.info().ok();
+            check(
+                &format!("{name}{with}"),
+                info.and_then(|info| info.verified_instruction_count()),
+            );
+        }
     }
 }
 

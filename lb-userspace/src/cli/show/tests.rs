@@ -34,14 +34,6 @@ fn a_server_that_cannot_be_reached_says_why() {
 }
 
 #[test]
-fn a_cut_list_of_flows_says_so() {
-    let cut = br#"{"flows":[],"shown":0,"truncated":true}"#;
-    assert!(render(What::Flows, cut).unwrap().contains("--limit"));
-    let whole = br#"{"flows":[],"shown":0,"truncated":false}"#;
-    assert!(!render(What::Flows, whole).unwrap().contains("--limit"));
-}
-
-#[test]
 fn an_answer_of_another_version_is_no_table() {
     assert_eq!(render(What::Info, b"{\"half\": ").unwrap_err().status, 1);
 }

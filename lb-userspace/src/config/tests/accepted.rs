@@ -34,7 +34,8 @@ fn the_defaults_are_those_of_the_documentation() {
         config.log,
         Log {
             level: LogLevel::Info,
-            format: LogFormat::Text
+            format: LogFormat::Text,
+            connections: false,
         }
     );
 

@@ -104,6 +104,7 @@ prop_compose! {
         span in any::<u16>(),
         mode in 0_u32..0o1000,
         idle in 1_000_u64..2_000_000_000,
+        connections in any::<bool>(),
         words in (
             prop::sample::select(vec!["auto", "driver", "generic"]),
             prop::sample::select(vec!["error", "warn", "info", "debug", "trace"]),
@@ -124,7 +125,7 @@ prop_compose! {
             "dataplane: {{ interfaces: [a, b], xdp_mode: {xdp}, flow_capacity: {capacity}, \
              source_ports: {low}-{high}, nat_source: {nat} }}\n\
              control: {{ mode: \"{mode:04o}\", group: g }}\n\
-             log: {{ level: {level}, format: {format} }}\n\
+             log: {{ level: {level}, format: {format}, connections: {connections} }}\n\
              pools:\n- name: p\n  backups: {backups}\n  servers:\n{servers_text}\
              services:\n- {{ name: s, listen: [\"192.0.2.1:80\", \"192.0.2.1:81\"], pool: p, \
              balance: {balance}, idle_timeout: {idle}ms }}\n"

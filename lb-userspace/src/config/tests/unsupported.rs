@@ -29,7 +29,6 @@ fn sections_are_refused_by_name() {
         ("defaults: { vrrp: { priority: 100 } }", "vrrp"),
         ("log: { target: journal }", "target: journal"),
         ("log: { target: syslog }", "target: syslog"),
-        ("log: { connections: true }", "connections: true"),
     ] {
         not_yet(&format!("{section}{REST}"), name);
     }
@@ -134,10 +133,7 @@ fn words_for_what_is_done_anyway_are_accepted() {
     ] {
         read(&with_service(keys)).unwrap();
     }
-    read(&format!(
-        "log: {{ target: stderr, connections: false }}{REST}"
-    ))
-    .unwrap();
+    read(&format!("log: {{ target: stderr }}{REST}")).unwrap();
     read(&REST.replace("- name: p", "- name: p\n    slow_start: 0s")).unwrap();
     read(&with_server(
         "address: \"10.0.0.1:80\"\n    check: { tls: false }",

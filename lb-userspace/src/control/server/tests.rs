@@ -22,7 +22,14 @@ impl Inventory for Fake {
         Ok(Servers::default())
     }
 
-    fn flows(&self, visit: &mut dyn FnMut(Flow) -> ControlFlow<()>) -> Result<(), Unavailable> {
+    fn flows(
+        &self,
+        select: &Selection,
+        visit: &mut dyn FnMut(Flow) -> ControlFlow<()>,
+    ) -> Result<(), Unavailable> {
+        if select.service.is_some() {
+            return Err("there is no such service".into());
+        }
         for number in 0..self.flows {
             self.visited.fetch_max(number, Ordering::Relaxed);
             if visit(flow(number)).is_break() {
@@ -48,10 +55,12 @@ fn flow(number: u64) -> Flow {
         vip: address,
         nat_source: address,
         server: address,
-        server_name: Some(format!("pg/pg{number}")),
+        server_name: Some(format!("pg/pg{number}").into()),
         service: None,
-        state: "open".to_owned(),
+        state: "open".into(),
+        age_seconds: 1.5,
         idle_seconds: 0.5,
+        payload: None,
     }
 }
 
@@ -92,7 +101,12 @@ impl Agent {
 
     async fn show(&self, what: What, limit: Option<u64>) -> Result<Vec<u8>, client::Error> {
         let path = self.path.clone();
-        spawn_blocking(move || client::ask(&path, &Request::Show(Show { what, limit })))
+        let request = Request::Show(Show {
+            what,
+            limit,
+            select: Selection::default(),
+        });
+        spawn_blocking(move || client::ask(&path, &request))
             .await
             .unwrap()
     }
@@ -133,6 +147,14 @@ async fn what_is_not_understood_is_refused_with_the_reason() {
         .raw(b"{\"show\":{\"what\":\"flows\",\"limt\":1}}\n")
         .await;
     assert!(refused(unknown).contains("unknown field `limt`"));
+    let misplaced = agent
+        .raw(b"{\"show\":{\"what\":\"info\",\"select\":{\"service\":\"s\"}}}\n")
+        .await;
+    assert_eq!(refused(misplaced), "only flows can be selected");
+    let nothing = agent
+        .raw(b"{\"show\":{\"what\":\"flows\",\"select\":{\"service\":\"s\"}}}\n")
+        .await;
+    assert_eq!(refused(nothing), "there is no such service");
     let huge = refused(agent.raw(&[b'{'; 100_000]).await);
     assert_eq!(huge, "the request is longer than 4096 bytes");
     assert_eq!(
@@ -156,6 +178,7 @@ async fn nobody_there_is_said_plainly() {
         &Request::Show(Show {
             what: What::Info,
             limit: None,
+            select: Selection::default(),
         }),
     );
     let expected = "no agent answers on /nonexistent/control.sock: is `lb run` running?";

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
+use lb_common::event::{self, Kind};
 use lb_common::flow::BUCKET_SLOTS;
 use lb_common::hash::HashKey;
 use lb_common::map;
 
+use super::flows::Table;
 use super::{FlowTables, Kernel, LoadError, Mapping};
 use crate::config::Config;
 use crate::desired::{ring_slots, service_ids};
@@ -45,11 +47,26 @@ impl Kernel {
             .map_err(|(_, error)| LoadError::Random(error))
             .map(|cpus| cpus as u32)?;
         let service_ids = service_ids(config);
+        let (slots4, slots6) = (buckets4 * BUCKET_SLOTS, buckets6 * BUCKET_SLOTS);
+        let logged = config.log.connections;
+        let (kinds, buffer) = if logged {
+            (Kind::Closed.bit(), event::BUFFER)
+        } else {
+            (0, page_size())
+        };
+        let accounts = |slots: u32| if logged { slots } else { 1 };
         let mut ebpf = EbpfLoader::new()
             .override_global(map::HASH_KEY, &key[..], true)
             .override_global(map::BUCKETS4, &buckets4, true)
             .override_global(map::BUCKETS6, &buckets6, true)
             .override_global(map::CPUS, &cpus, true)
+            .override_global(map::EVENT_KINDS, &kinds, true)
+            .override_global(map::ACCOUNTING, &u32::from(logged), true)
+            .map_max_entries(map::EVENTS, buffer)
+            .map_max_entries(map::STARTS4, slots4)
+            .map_max_entries(map::STARTS6, slots6)
+            .map_max_entries(map::ACCOUNTS4, accounts(slots4))
+            .map_max_entries(map::ACCOUNTS6, accounts(slots6))
             .map_max_entries(map::FLOWS4, buckets4)
             .map_max_entries(map::FLOWS6, buckets6)
             .map_max_entries(map::RING, ring_slots(config))
@@ -58,13 +75,14 @@ impl Kernel {
         load_programs(&mut ebpf)?;
         Ok(Self {
             flows: FlowTables::new(
-                Mapping::new(array(&ebpf, map::FLOWS4)?, map::FLOWS4)?,
-                Mapping::new(array(&ebpf, map::FLOWS6)?, map::FLOWS6)?,
+                Table::new(&ebpf, [map::FLOWS4, map::STARTS4, map::ACCOUNTS4])?,
+                Table::new(&ebpf, [map::FLOWS6, map::STARTS6, map::ACCOUNTS6])?,
             ),
             counts: Mapping::new(array(&ebpf, map::COUNTS)?, map::COUNTS)?,
             ring: Mapping::new(array(&ebpf, map::RING)?, map::RING)?,
             sweep: Mapping::new(array(&ebpf, map::SWEEP)?, map::SWEEP)?,
             service_ids,
+            event_tally: Mapping::new(array(&ebpf, map::EVENT_TALLY)?, map::EVENT_TALLY)?,
             interfaces: Vec::new(),
             expiry_debt: std::time::Duration::ZERO,
             ebpf,
@@ -104,11 +122,18 @@ pub(super) fn program<'a>(
     program.try_into().map_err(|_| LoadError::Missing(name))
 }
 
-fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, LoadError> {
+pub(super) fn array<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, LoadError> {
     match ebpf.map(name) {
         Some(Map::Array(data)) => Ok(data),
         _ => Err(LoadError::Missing(name)),
     }
+}
+
+/// Bytes of a page: the smallest ring buffer that the kernel makes.
+fn page_size() -> u32 {
+    // SAFETY: no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u32::try_from(size).unwrap_or(4_096)
 }
 
 /// Random numbers that nobody outside knows.
