@@ -32,6 +32,8 @@ pub enum State {
     Reset = 8,
     /// A reply entry: the flow's state is with its owner.
     Reply = 9,
+    /// The server refused the SYN and the client was not told: its next SYN goes to another server.
+    Refused = 10,
 }
 
 impl State {
@@ -49,6 +51,7 @@ impl State {
             7 => Self::Closed,
             8 => Self::Reset,
             9 => Self::Reply,
+            10 => Self::Refused,
             _ => Self::Claimed,
         }
     }
@@ -62,7 +65,14 @@ impl State {
     /// Whether the connection has ended: its entry may be taken at once.
     #[inline(always)]
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Closed | Self::Reset)
+        matches!(self, Self::Closed | Self::Reset | Self::Refused)
+    }
+
+    /// Whether the flow takes one of its server's places: it has begun and is not over. Half-open
+    /// ones do, or a burst of SYNs would all find the same server idle.
+    #[inline(always)]
+    pub const fn is_active(self) -> bool {
+        self.is_forward() && !self.is_over()
     }
 
     /// Whether readers may use the entry.
@@ -88,7 +98,7 @@ impl State {
             Self::HalfOpen | Self::Answered => time::ticks(30),
             Self::ClientFin | Self::ServerFin => time::ticks(300),
             Self::Closed => time::ticks(60),
-            Self::Reset => time::ticks(10),
+            Self::Reset | Self::Refused => time::ticks(10),
             _ => return idle,
         };
         if limit < idle { limit } else { idle }
@@ -107,6 +117,7 @@ impl State {
             Self::Closed => "closed",
             Self::Reset => "reset",
             Self::Reply => "reply",
+            Self::Refused => "refused",
         }
     }
 }
@@ -270,7 +281,8 @@ pub struct Slot<A> {
     /// TCP: sequence number after the last byte sent in this direction.
     pub seq: u32,
     /// TCP: last acknowledgement sent in this direction. In state [`State::Answered`] a forward
-    /// entry holds the acknowledgement that it waits for.
+    /// entry holds the acknowledgement that it waits for; in state [`State::HalfOpen`] the members
+    /// that it left because they did not answer ([`Tried`]).
     pub ack: u32,
 }
 
@@ -291,6 +303,31 @@ impl<A: Address> Slot<A> {
             dst: self.new_dst,
             ports: self.new_ports,
         }
+    }
+}
+
+/// The last members that a flow left before one answered it, the latest in the low half; zero for
+/// none. Fits into [`Slot::ack`], which a half-open flow has no other use for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried(pub u32);
+
+impl Tried {
+    /// How many they are.
+    #[inline(always)]
+    pub const fn count(self) -> u16 {
+        (self.0 & 0xffff != 0) as u16 + (self.0 >> 16 != 0) as u16
+    }
+
+    /// Whether `member` is one of them.
+    #[inline(always)]
+    pub const fn contains(self, member: u16) -> bool {
+        self.0 as u16 == member || (self.0 >> 16) as u16 == member
+    }
+
+    /// Once more: `member` was left as well. The oldest is forgotten when there are more than two.
+    #[inline(always)]
+    pub const fn and(self, member: u16) -> Self {
+        Self(self.0 << 16 | member as u32)
     }
 }
 

@@ -45,6 +45,16 @@ pub const TURNS: &str = "TURNS";
 /// One more than the largest service id.
 pub const SERVICE_IDS_MAX: u32 = 4_096;
 
+/// Memory-mapped array of `u64`: active flows (those that are not over), of a server over all
+/// services, or of a service over both address families. Counted before a flow is made, so that no
+/// two processors take the last place of a server.
+pub const GAUGES: &str = "GAUGES";
+/// One more than the largest gauge: each server and each service may have one.
+pub const GAUGES_MAX: u32 = MEMBERS_MAX + SERVICE_IDS_MAX;
+
+/// LRU hash of [`crate::service::StickKey`] to [`crate::service::Stick`]: which server clients had.
+pub const STICKS: &str = "STICKS";
+
 /// Per-processor array of `u32` by real id: where the search for a source port goes on.
 pub const PORT_CURSORS: &str = "PORT_CURSORS";
 
@@ -98,6 +108,10 @@ pub const CPUS: &str = "CPUS";
 pub const EVENT_KINDS: &str = "EVENT_KINDS";
 /// Global `u32`: not zero if packets and bytes are counted for each flow.
 pub const ACCOUNTING: &str = "ACCOUNTING";
+/// Global `u32`: not zero if any service has [`crate::service::Service::stick`].
+pub const USE_STICKS: &str = "USE_STICKS";
+/// Global `u32`: not zero if any service has [`crate::service::Member::redispatches`].
+pub const USE_REDISPATCH: &str = "USE_REDISPATCH";
 
 /// Program array by [`Stage`]: where the program that is attached goes on.
 pub const STAGES: &str = "STAGES";

@@ -26,7 +26,33 @@ pub enum Pick {
     HashTuple = 1,
     /// By hash of the client's address.
     HashSource = 2,
+    /// The first slot whose server has room.
+    First = 3,
+    /// The slot whose server has the fewest flows for its weight.
+    LeastFlows = 4,
+    /// Any slot, by chance.
+    Random = 5,
 }
+
+impl Pick {
+    /// The way that a number stands for; what is none counts as [`Pick::Next`].
+    #[inline(always)]
+    pub const fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::HashTuple,
+            2 => Self::HashSource,
+            3 => Self::First,
+            4 => Self::LeastFlows,
+            5 => Self::Random,
+            _ => Self::Next,
+        }
+    }
+}
+
+/// Slots of a ring that are looked at for one flow. A pool of at most so many servers is searched
+/// whole; in a longer one the search goes on elsewhere with the next flow. What a choice costs is
+/// thereby the same for a hundred servers and for a thousand.
+pub const SEARCH: u32 = 128;
 
 /// How packets reach a server, and whether its answers come back this way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,7 +108,7 @@ impl Mode {
 }
 
 /// Value of [`crate::map::SERVICES`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Service {
     /// From 1; names the service's turn counter in [`crate::map::TURNS`]. Several listening
@@ -90,15 +116,28 @@ pub struct Service {
     pub id: u16,
     /// A [`Pick`].
     pub pick: u8,
-    /// Always zero.
-    pub zero: u8,
+    /// [`RESET_WHEN_FULL`] or zero.
+    pub flags: u8,
     /// First slot of the service's slice of [`crate::map::RING`].
     pub ring_base: u32,
     /// Length of the slice; zero: no server is available, new flows are refused.
     pub ring_len: u32,
     /// Ticks without a packet after which an open flow may be forgotten.
     pub idle_timeout: u32,
+    /// Most active flows, of both address families together; zero: no limit.
+    pub max_flows: u32,
+    /// Where they are counted: an index of [`crate::map::GAUGES`], also that of its members.
+    pub gauge: u16,
+    /// Always zero.
+    pub zero: u16,
+    /// Ticks for which a client that has a server is sent to the same one again
+    /// ([`crate::map::STICKS`]); zero: it is not.
+    pub stick: u32,
 }
+
+/// In [`Service::flags`]: a flow for which there is no room is answered with a RST. Otherwise its SYN
+/// is dropped, so that its retransmission tries again.
+pub const RESET_WHEN_FULL: u8 = 1;
 
 /// Value of [`crate::map::MEMBERS`], by member id: one server as one service uses it.
 ///
@@ -113,6 +152,46 @@ pub struct Member {
     pub service: u16,
     /// Copy of [`Service::idle_timeout`], kept here for expiry, which starts from a flow.
     pub idle_timeout: u32,
+    /// Most active flows of the server, over all its memberships; zero: no limit.
+    pub maxconn: u32,
+    /// The server's share of the service's new flows; zero while it gets none.
+    pub weight: u16,
+    /// Where the server's active flows are counted, over all its memberships: an index of
+    /// [`crate::map::GAUGES`]; zero: nowhere.
+    pub gauge: u16,
+    /// Copy of [`Service::gauge`].
+    pub service_gauge: u16,
+    /// How often a flow that this server refuses, or does not answer, may move on to another: at
+    /// most [`REDISPATCHES`]; zero: the client is told.
+    pub redispatches: u16,
+    /// Copy of [`Service::stick`].
+    pub stick: u32,
+}
+
+/// Most servers that a flow may leave before one answers it: as many as its entry can name while it
+/// is half-open, so that none is tried twice.
+pub const REDISPATCHES: u16 = 2;
+
+/// Key of [`crate::map::STICKS`]: a client of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct StickKey {
+    /// The client's address in network order, IPv4 as IPv4-mapped.
+    pub addr: [u32; 4],
+    /// The service's gauge ([`Service::gauge`]).
+    pub service: u32,
+}
+
+/// Value of [`crate::map::STICKS`]: the server that a client had last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Stick {
+    /// When ([`crate::time::tick`]).
+    pub seen: u32,
+    /// Its member id.
+    pub member: u16,
+    /// Always zero.
+    pub zero: u16,
 }
 
 /// Value of [`crate::map::REALS`], by real id (0 is none): one server and how to reach it. A server
@@ -194,16 +273,19 @@ pub struct Counts {
     pub open: u64,
     /// Flows ever made.
     pub opened_total: u64,
-    /// Always zero.
-    pub zero: u64,
+    /// SYNs that the server refused, and those it left unanswered where the flow then moved on to
+    /// another server.
+    pub failed_total: u64,
 }
 
 /// Key of the flow table's hash and table sizes, written once before the program is attached:
 /// read-only globals of the program.
 const _: () = {
     assert!(size_of::<ServiceKey>() == 20);
-    assert!(size_of::<Service>() == 16);
-    assert!(size_of::<Member>() == 8);
+    assert!(size_of::<Service>() == 28);
+    assert!(size_of::<Member>() == 24);
+    assert!(size_of::<StickKey>() == 20);
+    assert!(size_of::<Stick>() == 8);
     assert!(size_of::<Real>() == 64);
     assert!(size_of::<SnatSource>() == 20);
     assert!(size_of::<Port>() == 12);
@@ -213,7 +295,9 @@ const _: () = {
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
+    use super::{
+        Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
+    };
 
     macro_rules! pod {
         ($($name:ty),* $(,)?) => {
@@ -224,6 +308,6 @@ mod pod {
         };
     }
     pod!(
-        ServiceKey, Service, Member, Real, SnatSource, Port, Stats, Counts
+        ServiceKey, Service, Member, Real, SnatSource, Port, Stats, Counts, StickKey, Stick
     );
 }

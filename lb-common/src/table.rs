@@ -20,6 +20,8 @@
 //! The same code runs in the BPF program and in the tests, through [`Memory`].
 
 use crate::addr::Address;
+#[cfg(doc)]
+use crate::flow::State;
 use crate::flow::{BUCKET_SLOTS, Bucket, FlowKey, Slot, Transport, Word};
 use crate::hash::{self, HashKey};
 
@@ -49,8 +51,9 @@ pub unsafe trait Memory<A: Address> {
     /// `word` points into a bucket.
     unsafe fn compare_exchange(&self, word: *mut u64, old: u64, new: u64) -> u64;
 
-    /// Adds to the counts of a member's flows and open flows, atomically.
-    fn count(&self, member: u16, flows: i64, open: i64);
+    /// Adds to the counts of a member's flows, active flows ([`State::is_active`]) and open flows,
+    /// each atomically.
+    fn count(&self, member: u16, flows: i64, active: i64, open: i64);
 
     /// Idle timeout of a member's open flows, in ticks.
     fn idle_timeout(&self, member: u16) -> u32;

@@ -52,6 +52,10 @@ pub const fn next(state: State, direction: Direction, segment: Segment) -> State
         proves,
         exact,
     } = segment;
+    if matches!(state, State::Refused) {
+        // Only a SYN goes on from here, with a server of its own.
+        return state;
+    }
     if flags & RST != 0 {
         return match (state, direction) {
             // A client's RST before it has proved itself may be anyone's.
@@ -98,7 +102,7 @@ pub const GIVEN_UP: u32 = time::ticks(1) / 2;
 #[inline(always)]
 pub const fn begins_anew(state: State, position: u32, isn: u32, quiet: u32) -> bool {
     match state {
-        State::Closed | State::Reset => true,
+        state if state.is_over() => true,
         State::HalfOpen => !repeats(position, isn),
         State::Answered => !repeats(position, isn) && quiet >= GIVEN_UP,
         _ => false,

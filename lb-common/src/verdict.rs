@@ -81,6 +81,9 @@ reasons! {
         BadRing = 16, "bad_ring", "ring, member or server entry missing (a bug: please report)";
         RedirectFailed = 17, "redirect_failed", "the interface towards the packet's next hop is not one of dataplane.interfaces";
         NoStage = 18, "no_stage", "a part of the program is not there (a bug: please report)";
+        ServersFull = 34, "servers_full", "every server that could take the connection has maxconn of them";
+        ServiceFull = 35, "service_full", "the service has max_flows connections";
+        Withheld = 36, "withheld", "a server's refusal, kept from the client so that its next SYN tries another server";
     }
 }
 

@@ -112,8 +112,8 @@ unsafe impl<F: Family> Memory<F::Addr> for Table<F> {
     }
 
     #[inline(always)]
-    fn count(&self, member: u16, flows: i64, open: i64) {
-        crate::flow::count(member, flows, open);
+    fn count(&self, member: u16, flows: i64, active: i64, open: i64) {
+        crate::flow::count(member, flows, active, open);
     }
 
     #[inline(always)]

@@ -10,9 +10,11 @@ use lb_common::tcp;
 use lb_common::time;
 
 use crate::family::{Family, Table};
+use crate::gauge;
 use crate::maps::{COUNTS, MEMBERS, hash_key};
 use crate::outline;
 use crate::parse::Segment;
+use crate::redispatch;
 use crate::scratch::scratch;
 
 /// What forwarding needs of an entry, read in one piece.
@@ -41,7 +43,7 @@ pub(crate) fn place<F: Family>(key: &FlowKey<F::Addr>) -> Place {
 }
 
 /// The live entry for a segment and its fields. A SYN that begins a connection of its own on the
-/// ports of one that is over finds nothing.
+/// ports of one that is over finds nothing, and so does one whose server does not answer.
 #[inline(always)]
 pub(crate) fn find<F: Family>(segment: &Segment<F>) -> Option<(Entry<F::Addr>, Found<F>)> {
     let place = place::<F>(&segment.key);
@@ -51,7 +53,8 @@ pub(crate) fn find<F: Family>(segment: &Segment<F>) -> Option<(Entry<F::Addr>, F
     };
     let found = read::<F>(&entry)?;
     if segment.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
-        && makes_way::<F>(&entry, segment.seq, now())
+        && (makes_way::<F>(&entry, segment.seq, now())
+            || redispatch::unanswered(segment, &entry, &found))
     {
         return None;
     }
@@ -130,7 +133,13 @@ pub(crate) unsafe fn add(number: *mut u64, value: u64) -> u64 {
 }
 
 #[inline(always)]
-pub(crate) fn count(member: u16, flows: i64, open: i64) {
+pub(crate) fn count(member: u16, flows: i64, active: i64, open: i64) {
+    if active != 0
+        && let Some(member) = MEMBERS.get(member as u32)
+    {
+        gauge::change(member.gauge, active);
+        gauge::change(member.service_gauge, active);
+    }
     let Some(counts) = COUNTS.get_ptr_mut(member as u32) else {
         return;
     };

@@ -6,14 +6,16 @@
 //! 1. [`frame`]: is it addressed to us, on an interface we know?
 //! 2. [`parse`]: IPv4 or IPv6, TCP, headers whole.
 //! 3. [`flow`]: is there an entry for it? An open flow leaves from here to stage 6.
-//! 4. [`select`], in `lb_open` as is the next: which service is it for, and which server shall have it?
+//! 4. [`select`], in `lb_open` as is the next: which service is it for, and which server shall have
+//!    it ([`stick`], [`search`]), if there is room ([`gauge`])?
 //! 5. [`open`]: claim entries and a source port for a new flow.
 //! 6. [`track`]: what the segment says about the flow's state.
 //! 7. [`rewrite`]: addresses, ports, checksums, hop limit, MAC addresses.
 //! 8. [`verdict`]: out by the same interface or another, or why not.
 //!
 //! [`account`] counts a flow's packets and bytes, and [`report`] tells the agent when one opens or
-//! ends, where somebody wants to know. [`refuse`] answers with a RST where there is nobody to forward to. [`expire`] is a program of
+//! ends, where somebody wants to know. [`refuse`] answers with a RST where there is nobody to forward
+//! to; [`redispatch`] lets a flow that its server does not take move on to another. [`expire`] is a program of
 //! its own, run by the agent: it forgets idle flows. [`maps`] holds what programs and agent share.
 //!
 //! What an open flow's packet needs is inlined into the program; everything else is in functions of
@@ -31,15 +33,19 @@ mod expire;
 mod family;
 mod flow;
 mod frame;
+mod gauge;
 mod maps;
 mod open;
 mod outline;
 mod parse;
+mod redispatch;
 mod refuse;
 mod report;
 mod rewrite;
 mod scratch;
+mod search;
 mod select;
+mod stick;
 mod track;
 mod verdict;
 
@@ -88,7 +94,7 @@ fn forward<F: Family>(ctx: &XdpContext, frame: &Frame) -> Result<u32, Outcome> {
     let Some((entry, found)) = flow::find::<F>(&segment) else {
         return verdict::continue_in(ctx, Stage::Open);
     };
-    track::track::<F>(frame, &segment, &entry, &found);
+    track::track::<F>(frame, &segment, &entry, &found)?;
     send::<F>(frame, &segment, &found)
 }
 
@@ -103,7 +109,7 @@ fn open_and_forward<F: Family>(frame: &Frame) -> Result<u32, Outcome> {
         }
         Err(outcome) => return Err(outcome),
     };
-    track::track::<F>(frame, &segment, &entry, &found);
+    track::track::<F>(frame, &segment, &entry, &found)?;
     send::<F>(frame, &segment, &found)
 }
 

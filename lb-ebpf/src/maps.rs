@@ -2,15 +2,17 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use lb_common::event::{Account, Tally};
 use lb_common::flow::Bucket;
 use lb_common::hash::HashKey;
 use lb_common::map::{
-    MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_DROPS_MIN, SERVICE_IDS_MAX,
+    GAUGES_MAX, MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_DROPS_MIN, SERVICE_IDS_MAX,
     SERVICES_MAX, SNAT_MAX, Stage, TX_PORTS_MAX,
 };
-use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
+use lb_common::service::{
+    Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
+};
 use lb_common::table::Sweep;
 use lb_common::verdict::{ServiceDrops, VERDICT_COUNTERS};
 
@@ -37,6 +39,11 @@ pub(crate) static PORTS: Array<Port> = Array::with_max_entries(PORTS_MAX, 0);
 pub(crate) static TX_PORTS: DevMapHash = DevMapHash::with_max_entries(TX_PORTS_MAX, 0);
 #[map]
 pub(crate) static TURNS: Array<u64> = Array::with_max_entries(SERVICE_IDS_MAX, 0);
+#[map]
+pub(crate) static GAUGES: Array<u64> = Array::with_max_entries(GAUGES_MAX, BPF_F_MMAPABLE);
+// The loader gives it the size that services ask for.
+#[map]
+pub(crate) static STICKS: LruHashMap<StickKey, Stick> = LruHashMap::with_max_entries(1, 0);
 #[map]
 pub(crate) static PORT_CURSORS: PerCpuArray<u32> = PerCpuArray::with_max_entries(REALS_MAX, 0);
 #[map]
@@ -82,6 +89,10 @@ static CPUS: u32 = 1;
 static EVENT_KINDS: u32 = 0;
 #[unsafe(no_mangle)]
 static ACCOUNTING: u32 = 0;
+#[unsafe(no_mangle)]
+static USE_STICKS: u32 = 0;
+#[unsafe(no_mangle)]
+static USE_REDISPATCH: u32 = 0;
 
 /// Reads a global that the loader has set: volatile, or the compiler would fold in the value above.
 macro_rules! global {
@@ -120,4 +131,14 @@ pub(crate) fn event_kinds() -> u32 {
 #[inline(always)]
 pub(crate) fn accounting() -> bool {
     global!(ACCOUNTING) != 0
+}
+
+#[inline(always)]
+pub(crate) fn use_sticks() -> u32 {
+    global!(USE_STICKS)
+}
+
+#[inline(always)]
+pub(crate) fn use_redispatch() -> u32 {
+    global!(USE_REDISPATCH)
 }

@@ -14,7 +14,7 @@ use crate::account;
 use crate::family::{Family, Table};
 use crate::flow::{self, Found, add, now};
 use crate::frame::Frame;
-use crate::maps::{COUNTS, PORT_CURSORS, REALS, SNAT, cpus};
+use crate::maps::{COUNTS, PORT_CURSORS, REALS, SNAT, cpus, use_redispatch};
 use crate::outline::decode;
 use crate::parse::Segment;
 use crate::scratch::scratch;
@@ -45,6 +45,8 @@ pub(crate) fn open<F: Family>(
         (*scratch).seq = segment.seq;
         (*scratch).origin = origin(frame).pack();
         (*scratch).service = 0;
+        (*scratch).tried = 0;
+        (*scratch).left = 0;
     }
     let opened = (F::CALLS.open)();
     if opened < 0 {
@@ -80,27 +82,52 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
 /// stack of a BPF program and all that it calls is 512 bytes.
 #[inline(always)]
 pub(crate) fn run<F: Family>() -> i64 {
+    let now = now();
+    if use_redispatch() != 0 {
+        (F::CALLS.leave)(now);
+    }
     let chosen = (F::CALLS.choose)();
     if chosen < 0 {
         return chosen;
     }
-    let now = now();
+    match make::<F>(now) {
+        Ok(forward) => forward as i64,
+        Err(instead) => {
+            give_back();
+            instead
+        }
+    }
+}
+
+/// Makes the flow's entries, for which a place on its server has been taken. If that fails it gives
+/// what [`run`] shall.
+#[inline(always)]
+fn make<F: Family>(now: u32) -> Result<u32, i64> {
     let forward = match claim_forward::<F>(now) {
         Claim::Taken(index) => index,
         // Another processor opened it between our look and our claim.
-        Claim::Exists(index) => return index as i64,
-        Claim::Race => return -(DropReason::FlowRace as i64),
-        Claim::Full => return -(DropReason::FlowTableFull as i64),
+        Claim::Exists(index) => return Err(index as i64),
+        Claim::Race => return Err(-(DropReason::FlowRace as i64)),
+        Claim::Full => return Err(-(DropReason::FlowTableFull as i64)),
     };
     let reply = (F::CALLS.claim_port)(now);
     if reply >= 0 {
         (F::CALLS.write_entries)(forward, reply as u32, now);
-        return forward as i64;
+        return Ok(forward);
     }
     if let Some(claimed) = flow::entry::<F>(forward) {
         table::abandon(claimed.slot, claimed.word);
     }
-    reply
+    Err(reply)
+}
+
+/// Gives back the place on the chosen server that no flow came of.
+#[inline(always)]
+fn give_back() {
+    if let Some(scratch) = scratch() {
+        // SAFETY: this processor's map value.
+        flow::count(unsafe { (*scratch).member }, 0, -1, 0);
+    }
 }
 
 /// Claims the forward entry; a flow with the same key that is over makes way.
@@ -270,18 +297,19 @@ pub(crate) fn write_entries<F: Family>(forward: u32, reply: u32, now: u32) -> u3
         return 0;
     };
     // SAFETY: this processor's map value.
-    let (key, reply_key, seq, origin, member, real) = unsafe {
+    let (key, reply_key, seq, origin, tried, member, real) = unsafe {
         (
             (*F::keys(scratch)).segment,
             (*F::keys(scratch)).probe,
             (*scratch).seq,
             (*scratch).origin,
+            (*scratch).tried,
             (*scratch).member,
             (*scratch).real,
         )
     };
     account::begin::<F>(forward, reply);
-    let entry = |from: FlowKey<F::Addr>, to: FlowKey<F::Addr>, twin, seq| {
+    let entry = |from: FlowKey<F::Addr>, to: FlowKey<F::Addr>, twin, seq, ack| {
         let (l3_delta, l4_delta) = deltas(&from, &to);
         Slot {
             word: 0,
@@ -299,17 +327,18 @@ pub(crate) fn write_entries<F: Family>(forward: u32, reply: u32, now: u32) -> u3
             origin,
             seen: now,
             seq,
-            ack: 0,
+            ack,
         }
     };
-    let back = entry(reply_key, key.reversed(), forward, 0);
+    let back = entry(reply_key, key.reversed(), forward, 0, 0);
     table::publish(reply_slot, &back, State::Reply);
-    flow::count(member, 1, 0);
+    // Its place was taken when it was chosen.
+    flow::count(member, 1, 0, 0);
     if let Some(counts) = COUNTS.get_ptr_mut(member as u32) {
         // SAFETY: a map value.
         unsafe { add(&raw mut (*counts).opened_total, 1) };
     }
-    let out = entry(key, reply_key.reversed(), reply, seq.wrapping_add(1));
+    let out = entry(key, reply_key.reversed(), reply, seq.wrapping_add(1), tried);
     table::publish(forward_slot, &out, State::HalfOpen);
     0
 }

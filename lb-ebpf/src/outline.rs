@@ -7,7 +7,7 @@
 use lb_common::table::{self, Claim, Place};
 
 use crate::family::Table;
-use crate::{expire, flow, open, report, track};
+use crate::{expire, flow, open, redispatch, report, search, track};
 
 /// One family's functions.
 pub(crate) struct Calls {
@@ -15,6 +15,12 @@ pub(crate) struct Calls {
     pub(crate) open: extern "C" fn() -> i64,
     /// [`open::choose`].
     pub(crate) choose: extern "C" fn() -> i64,
+    /// [`search::run`].
+    pub(crate) search: extern "C" fn(base: u32, len: u32, start: u32, what: u32) -> i64,
+    /// [`search::look`]; not zero: true.
+    pub(crate) look: extern "C" fn(base: u32, len: u32, number: u32, what: u32) -> u32,
+    /// [`redispatch::leave`].
+    pub(crate) leave: extern "C" fn(now: u32) -> u32,
     /// [`open::claim_port`], by the tick.
     pub(crate) claim_port: extern "C" fn(now: u32) -> i64,
     /// [`open::write_entries`].
@@ -88,12 +94,19 @@ macro_rules! functions {
 }
 
 macro_rules! family {
-    ($calls:ident, $family:ty, $open:ident, $choose:ident, $claim_port:ident,
+    ($calls:ident, $family:ty, $open:ident, $choose:ident, $search:ident, $look:ident, $leave:ident, $claim_port:ident,
      $write_entries:ident, $find:ident, $claim:ident, $survey:ident, $spare:ident,
      $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident) => {
         functions! { $calls,
             open = $open() -> i64 { open::run::<$family>() }
             choose = $choose() -> i64 { open::choose::<$family>() }
+            search = $search(base: u32, len: u32, start: u32, what: u32) -> i64 {
+                search::run::<$family>(base, len, start, what)
+            }
+            look = $look(base: u32, len: u32, number: u32, what: u32) -> u32 {
+                search::look(base, len, number, what)
+            }
+            leave = $leave(now: u32) -> u32 { redispatch::leave::<$family>(now) }
             claim_port = $claim_port(now: u32) -> i64 { open::claim_port::<$family>(now) }
             write_entries = $write_entries(forward: u32, reply: u32, now: u32) -> u32 {
                 open::write_entries::<$family>(forward, reply, now)
@@ -136,6 +149,9 @@ family!(
     crate::family::V4,
     open4,
     choose4,
+    search4,
+    look4,
+    leave4,
     claim_port4,
     write_entries4,
     find4,
@@ -154,6 +170,9 @@ family!(
     crate::family::V6,
     open6,
     choose6,
+    search6,
+    look6,
+    leave6,
     claim_port6,
     write_entries6,
     find6,

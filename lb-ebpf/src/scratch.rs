@@ -5,6 +5,7 @@ use lb_common::flow::FlowKey;
 use lb_common::table::Notes;
 
 use crate::maps::SCRATCH;
+use crate::search::Best;
 
 /// One a processor: XDP programs do not interrupt each other there.
 #[repr(C)]
@@ -17,11 +18,16 @@ pub(crate) struct Scratch {
     pub(crate) seq: u32,
     /// where it came from,
     pub(crate) origin: [u32; 2],
-    /// and the server chosen for it.
+    /// the servers that it left because they did not answer ([`lb_common::flow::Tried`], and one
+    /// more; zero for none),
+    pub(crate) tried: u32,
+    pub(crate) left: u16,
+    /// and the one chosen for it.
     pub(crate) member: u16,
     pub(crate) real: u16,
     /// The service it is for; zero until that is known.
     pub(crate) service: u16,
+    pub(crate) best: Best,
     pub(crate) notes: Notes,
 }
 

@@ -1,14 +1,15 @@
 //! Stage 4: the service a connection is for, and the server it goes to.
 
 use lb_common::flow::{FlowKey, split_ports};
-use lb_common::hash;
-use lb_common::service::{Member, Pick, Service, ServiceKey};
+use lb_common::service::{Member, RESET_WHEN_FULL, Service, ServiceKey};
 use lb_common::tcp;
 use lb_common::verdict::{DropReason, PassReason};
 
 use crate::family::Family;
-use crate::flow::add;
-use crate::maps::{MEMBERS, REALS, RING, SERVICES, TURNS};
+use crate::gauge;
+use crate::maps::{MEMBERS, REALS, RING, SERVICES};
+use crate::search;
+use crate::stick;
 use crate::verdict::Outcome;
 
 /// Where a new flow goes.
@@ -47,13 +48,55 @@ pub(crate) fn select<F: Family>(
     if service.ring_len == 0 {
         return Err(DropReason::NoServer.into());
     }
-    let index = pick::<F>(service, key)?;
-    let Some(&member) = RING.get(service.ring_base.wrapping_add(index)) else {
+    if !gauge::take(service.gauge, service.max_flows) {
+        return Err(full(service, DropReason::ServiceFull));
+    }
+    let choice = server::<F>(service, key);
+    if choice.is_err() {
+        gauge::change(service.gauge, -1);
+    }
+    choice
+}
+
+/// Another processor may take the place that a search has found; then the search is done again, so
+/// many times in all.
+const TAKE_TRIES: u32 = 3;
+
+/// A server of the service, and a place on it.
+#[inline(always)]
+fn server<F: Family>(service: &Service, key: &FlowKey<F::Addr>) -> Result<Choice, Outcome> {
+    if let Some(id) = stick::find::<F>(service, key)
+        && let Ok(Some(choice)) = take::<F>(id)
+    {
+        return Ok(choice);
+    }
+    let mut tries = 0;
+    while tries < TAKE_TRIES {
+        tries += 1;
+        let Some(index) = search::pick::<F>(service, key) else {
+            // Those that were tried before are better than none.
+            if search::forgive() {
+                continue;
+            }
+            break;
+        };
+        let Some(&id) = RING.get(service.ring_base.wrapping_add(index)) else {
+            return Err(DropReason::BadRing.into());
+        };
+        if let Some(choice) = take::<F>(id)? {
+            return Ok(choice);
+        }
+    }
+    Err(full(service, DropReason::ServersFull))
+}
+
+/// Takes a place on a member's server, if it can be forwarded to; `None`: it has none left.
+#[inline(always)]
+fn take<F: Family>(id: u32) -> Result<Option<Choice>, Outcome> {
+    let Some(member) = MEMBERS.get(id) else {
         return Err(DropReason::BadRing.into());
     };
-    let Some(&Member { real, .. }) = MEMBERS.get(member) else {
-        return Err(DropReason::BadRing.into());
-    };
+    let &Member { real, .. } = member;
     let Some(server) = REALS.get(real as u32) else {
         return Err(DropReason::BadRing.into());
     };
@@ -66,26 +109,19 @@ pub(crate) fn select<F: Family>(
     if server.snat_count == 0 {
         return Err(DropReason::NoSnat.into());
     }
-    Ok(Choice {
-        member: member as u16,
+    let choice = Choice {
+        member: id as u16,
         real,
-    })
+    };
+    Ok(gauge::take(member.gauge, member.maxconn).then_some(choice))
 }
 
-/// A slot of the service's ring, below its length.
+/// What becomes of a flow for which there is no room.
 #[inline(always)]
-fn pick<F: Family>(service: &Service, key: &FlowKey<F::Addr>) -> Result<u32, Outcome> {
-    let hash = if service.pick == Pick::Next as u8 {
-        let Some(turn) = TURNS.get_ptr_mut(service.id as u32) else {
-            return Err(DropReason::BadRing.into());
-        };
-        // SAFETY: a map value. One counter for all processors: in turn means in turn.
-        let turn = unsafe { add(turn, 1) };
-        return Ok(turn.checked_rem(service.ring_len as u64).unwrap_or(0) as u32);
-    } else if service.pick == Pick::HashSource as u8 {
-        hash::ring_source(key.src)
+fn full(service: &Service, reason: DropReason) -> Outcome {
+    if service.flags & RESET_WHEN_FULL != 0 {
+        Outcome::refusal(reason)
     } else {
-        hash::ring_tuple(key.src, key.dst, key.ports, PROTOCOL_TCP)
-    };
-    Ok(hash::reduce(hash, service.ring_len))
+        reason.into()
+    }
 }

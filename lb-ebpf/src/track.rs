@@ -2,9 +2,10 @@
 
 use core::ptr::{addr_of, addr_of_mut};
 
-use lb_common::flow::{State, Word};
+use lb_common::flow::{State, Tried, Word};
 use lb_common::table::{self, Entry, SlotRef};
 use lb_common::tcp::{self, Direction};
+use lb_common::verdict::DropReason;
 
 use crate::account;
 use crate::family::{Family, Table};
@@ -12,7 +13,10 @@ use crate::flow::{Found, now};
 use crate::frame::Frame;
 use crate::open::origin;
 use crate::parse::Segment;
+use crate::redispatch;
 use crate::report;
+use crate::stick;
+use crate::verdict::Outcome;
 
 /// Reads a field of a slot.
 macro_rules! read {
@@ -42,7 +46,7 @@ pub(crate) fn track<F: Family>(
     segment: &Segment<F>,
     entry: &Entry<F::Addr>,
     found: &Found<F>,
-) {
+) -> Result<(), Outcome> {
     account::count::<F>(entry.index, segment);
     let slot = entry.slot;
     let reply = matches!(found.state, State::Reply);
@@ -54,7 +58,10 @@ pub(crate) fn track<F: Family>(
     let special = segment.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0;
     if special || !(reply || matches!(found.state, State::Open)) {
         let what = segment.flags as u32 | (reply as u32) << 8;
-        (F::CALLS.judge)(entry.index, what, segment.seq, segment.ack, segment.end);
+        let judged = (F::CALLS.judge)(entry.index, what, segment.seq, segment.ack, segment.end);
+        if judged == WITHHELD {
+            return Err(Outcome::from(DropReason::Withheld).of_member(found.member));
+        }
     } else {
         let recorded = read!(slot, seq);
         let seq = tcp::advance(recorded, segment.end);
@@ -73,6 +80,7 @@ pub(crate) fn track<F: Family>(
             (F::CALLS.moved)(entry.index, from[0], from[1]);
         }
     }
+    Ok(())
 }
 
 /// Whether a client's segment comes from somebody who sees the connection, so that replies may
@@ -90,28 +98,36 @@ fn believed<F: Family>(segment: &Segment<F>, slot: SlotRef<F::Addr>, state: Stat
 /// Times a segment is judged anew because another processor moved the flow's state meanwhile.
 const JUDGE_TRIES: u32 = 3;
 
+/// What came of judging: the state was another by the time it was to be moved;
+const LOST: u32 = 0;
+/// the state is as the segment says;
+const JUDGED: u32 = 1;
+/// and the segment shall not be forwarded.
+const WITHHELD: u32 = 2;
+
 /// [`track`], out of line, for the entry at `index`: reads flags and direction from `what`, judges
 /// the segment against what both entries recorded, and moves the flow's state.
 #[inline(always)]
 pub(crate) fn judge<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) -> u32 {
     let mut tries = 0;
     while tries < JUDGE_TRIES {
-        if judge_once::<F>(index, what, seq, ack, end) {
-            return 1;
+        let judged = judge_once::<F>(index, what, seq, ack, end);
+        if judged != LOST {
+            return judged;
         }
         tries += 1;
     }
-    0
+    LOST
 }
 
-/// One try; `false`: the state was another by the time it was to be moved.
+/// One try.
 #[inline(always)]
-fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) -> bool {
+fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) -> u32 {
     let Some(own) = Table::<F>::slot(index) else {
-        return true;
+        return JUDGED;
     };
     let Some(other) = Table::<F>::slot(read!(own, twin)) else {
-        return true;
+        return JUDGED;
     };
     let flags = what as u8;
     let direction = if what >> 8 == 0 {
@@ -126,7 +142,7 @@ fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) ->
     let word = Word(read!(owner, word));
     let state = word.state();
     if !state.is_forward() {
-        return true;
+        return JUDGED;
     }
     let unproved = matches!(state, State::HalfOpen | State::Answered);
     let acks = flags & tcp::ACK != 0;
@@ -151,7 +167,12 @@ fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) ->
             },
         },
     };
-    let next = tcp::next(state, direction, segment);
+    let mut next = tcp::next(state, direction, segment);
+    let refused = matches!((state, next), (State::HalfOpen, State::Reset));
+    let member = read!(owner, member);
+    if refused && redispatch::may_move(member, Tried(read!(owner, ack))) {
+        next = State::Refused;
+    }
     if flags & tcp::RST == 0 {
         let control = (flags & tcp::SYN != 0) as u32 + (flags & tcp::FIN != 0) as u32;
         let end = end.wrapping_add(control);
@@ -172,14 +193,25 @@ fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) ->
         }
     }
     if !table::transition(&Table::<F>::NEW, owner, word, next) {
-        return false;
+        return LOST;
     }
     let forward = match direction {
         Direction::Forward => index,
         Direction::Reply => read!(own, twin),
     };
     report::moved::<F>(forward, word, next, direction);
-    true
+    if refused {
+        redispatch::count_failure(member);
+    }
+    if next.is_open() && !state.is_open() {
+        stick::note::<F>(owner);
+    }
+    let answer = matches!(direction, Direction::Reply) && flags & tcp::RST != 0;
+    if answer && matches!(next, State::Refused) {
+        WITHHELD
+    } else {
+        JUDGED
+    }
 }
 
 /// The client's packets of the flow at `index` now come from elsewhere: replies follow.

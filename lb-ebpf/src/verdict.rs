@@ -17,9 +17,17 @@ use crate::maps::{MEMBERS, SERVICE_DROPS, STAGES, STATS, TX_PORTS, VERDICTS};
 pub(crate) struct Outcome(u32);
 
 /// Bits of the reason's number.
-const REASON: u32 = 0xffff;
+const REASON: u32 = 0x7fff;
+/// Set where the client is told by a RST though the reason alone does not ask for it.
+const REFUSE: u32 = 0x8000;
 
 impl Outcome {
+    /// The packet is not forwarded, and its sender is told.
+    #[inline(always)]
+    pub(crate) const fn refusal(reason: DropReason) -> Self {
+        Self(reason as u32 | REFUSE)
+    }
+
     #[inline(always)]
     pub(crate) const fn from_number(number: u32) -> Self {
         Self(number)
@@ -33,7 +41,7 @@ impl Outcome {
     /// The same, for a packet to this service: it is counted there too. Zero: no service.
     #[inline(always)]
     pub(crate) const fn of(self, service: u16) -> Self {
-        Self(self.reason() | (service as u32) << 16)
+        Self(self.0 & (REASON | REFUSE) | (service as u32) << 16)
     }
 
     /// The same, for a packet of this member's flows.
@@ -53,7 +61,9 @@ impl Outcome {
     /// Whether the client is told by a RST.
     #[inline(always)]
     pub(crate) const fn refuses(self) -> bool {
-        self.reason() == DropReason::NoServer as u32 || self.reason() == DropReason::NoFlow as u32
+        self.0 & REFUSE != 0
+            || self.reason() == DropReason::NoServer as u32
+            || self.reason() == DropReason::NoFlow as u32
     }
 
     /// Counts the packet and gives the XDP action.

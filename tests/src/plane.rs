@@ -17,7 +17,9 @@ use lb_common::event::{Event, Kind, Tally};
 use lb_common::flow::{BUCKET_SLOTS, Bucket, Slot};
 use lb_common::hash::HashKey;
 use lb_common::map;
-use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
+use lb_common::service::{
+    Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
+};
 use lb_common::table::Sweep;
 use lb_common::verdict::ServiceDrops;
 use lb_userspace::dataplane::kernel::{self, load_programs};
@@ -37,6 +39,10 @@ pub struct Sizes {
     pub cpus: u32,
     /// Slots of all rings together.
     pub ring: u32,
+    /// Entries of the map of clients' servers; zero: the part of the programs that uses it is off.
+    pub sticks: u32,
+    /// Whether flows may leave servers that do not take them.
+    pub redispatch: bool,
     /// Key of the flow table's hash.
     pub hash_key: HashKey,
     /// Whether flows that open and end are told of, and their packets and bytes counted.
@@ -50,6 +56,8 @@ impl Default for Sizes {
             buckets6: 64,
             cpus: 1,
             ring: 4_096,
+            sticks: 0,
+            redispatch: false,
             hash_key: HashKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211),
             watched: false,
         }
@@ -64,6 +72,7 @@ pub struct Plane {
     flows4: Mapped<Bucket<u32>>,
     flows6: Mapped<Bucket<[u64; 2]>>,
     counts: Mapped<Counts>,
+    gauges: Mapped<u64>,
     sweep: Mapped<Sweep>,
 }
 
@@ -82,6 +91,9 @@ impl Plane {
             .override_global(map::CPUS, &sizes.cpus, true)
             .override_global(map::EVENT_KINDS, &kinds, true)
             .override_global(map::ACCOUNTING, &watched, true)
+            .override_global(map::USE_STICKS, &u32::from(sizes.sticks > 0), true)
+            .override_global(map::USE_REDISPATCH, &u32::from(sizes.redispatch), true)
+            .map_max_entries(map::STICKS, sizes.sticks.max(1))
             .map_max_entries(map::FLOWS4, sizes.buckets4)
             .map_max_entries(map::FLOWS6, sizes.buckets6)
             .map_max_entries(map::STARTS4, slots4)
@@ -96,6 +108,7 @@ impl Plane {
             flows4: Mapped::new(&ebpf, map::FLOWS4)?,
             flows6: Mapped::new(&ebpf, map::FLOWS6)?,
             counts: Mapped::new(&ebpf, map::COUNTS)?,
+            gauges: Mapped::new(&ebpf, map::GAUGES)?,
             sweep: Mapped::new(&ebpf, map::SWEEP)?,
             ebpf,
             sizes,
@@ -118,6 +131,12 @@ impl Plane {
         Ok(map.insert(key, service, 0)?)
     }
 
+    /// A listening address as it was written.
+    pub fn service(&self, key: ServiceKey) -> Result<Service> {
+        let map: HashMap<_, ServiceKey, Service> = self.map(map::SERVICES)?.try_into()?;
+        Ok(map.get(&key, 0)?)
+    }
+
     /// Removes a listening address.
     pub fn remove_service(&mut self, key: ServiceKey) -> Result<()> {
         let mut map: HashMap<_, ServiceKey, Service> = self.map_mut(map::SERVICES)?.try_into()?;
@@ -135,6 +154,11 @@ impl Plane {
     /// Writes a member.
     pub fn set_member(&mut self, id: u16, member: Member) -> Result<()> {
         self.set_array(map::MEMBERS, id.into(), member)
+    }
+
+    /// A member as it was written.
+    pub fn member(&self, id: u16) -> Result<Member> {
+        self.get_array(map::MEMBERS, id.into())
     }
 
     /// Writes a server.
@@ -217,14 +241,49 @@ impl Plane {
         self.counts.read(member.into())
     }
 
-    /// Sets a member's flows to none.
-    pub fn clear_counts(&self, member: u16) {
+    /// Active flows of a server or a service.
+    pub fn gauge(&self, gauge: u16) -> u64 {
+        self.gauges.read(gauge.into())
+    }
+
+    /// Sets the active flows of a server or a service.
+    pub fn set_gauge(&self, gauge: u16, flows: u64) {
+        // SAFETY: inside the mapping.
+        unsafe { self.gauges.pointer(gauge.into()).write_volatile(flows) };
+    }
+
+    /// The server that a client had last, if it is known.
+    pub fn stick(&self, key: StickKey) -> Result<Option<Stick>> {
+        let map: HashMap<_, StickKey, Stick> = self.map(map::STICKS)?.try_into()?;
+        match map.get(&key, 0) {
+            Ok(stick) => Ok(Some(stick)),
+            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes a client's server.
+    pub fn set_stick(&mut self, key: StickKey, stick: Stick) -> Result<()> {
+        let mut map: HashMap<_, StickKey, Stick> = self.map_mut(map::STICKS)?.try_into()?;
+        Ok(map.insert(key, stick, 0)?)
+    }
+
+    /// Sets a member's flows to none, and its server's and service's active ones.
+    pub fn clear_counts(&self, member: u16) -> Result<()> {
+        let Member {
+            gauge,
+            service_gauge,
+            ..
+        } = self.member(member)?;
+        self.set_gauge(gauge, 0);
+        self.set_gauge(service_gauge, 0);
         // SAFETY: inside the mapping.
         unsafe {
             self.counts
                 .pointer(member.into())
                 .write_volatile(Counts::default());
         };
+        Ok(())
     }
 
     /// The events that nobody has read yet.

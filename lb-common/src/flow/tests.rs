@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const STATES: [State; 10] = [
+const STATES: [State; 11] = [
     State::Free,
     State::Claimed,
     State::HalfOpen,
@@ -13,6 +13,7 @@ const STATES: [State; 10] = [
     State::Closed,
     State::Reset,
     State::Reply,
+    State::Refused,
 ];
 
 fn state() -> impl Strategy<Value = State> {
@@ -36,7 +37,11 @@ fn what_states_are() {
         let nobodys = matches!(state, State::Free | State::Claimed);
         assert_eq!(state.is_live(), !nobodys, "{state:?}");
         assert_eq!(state.is_forward(), !nobodys && state != State::Reply);
-        assert!(!state.is_open() || state.is_forward());
+        assert!(!state.is_open() || state.is_active(), "{state:?}");
+        assert!(!state.is_active() || state.is_forward(), "{state:?}");
+        assert!(!(state.is_active() && state.is_over()), "{state:?}");
+        let over = matches!(state, State::Closed | State::Reset | State::Refused);
+        assert_eq!(state.is_over(), over, "{state:?}");
     }
 }
 
@@ -128,4 +133,28 @@ proptest! {
         let origin = Origin { mac_head, mac_tail, ifindex };
         prop_assert_eq!(Origin::unpack(origin.pack()), origin);
     }
+}
+
+#[test]
+fn a_flow_remembers_the_last_two_members_that_it_left() {
+    let none = Tried::default();
+    assert_eq!(none.count(), 0);
+    let one = none.and(7);
+    assert_eq!(
+        (one.count(), one.contains(7), one.contains(8)),
+        (1, true, false)
+    );
+    let two = one.and(9);
+    assert_eq!(
+        (two.count(), two.contains(7), two.contains(9)),
+        (2, true, true)
+    );
+    let three = two.and(u16::MAX);
+    assert_eq!(three.count(), 2);
+    assert!(!three.contains(7) && three.contains(9) && three.contains(u16::MAX));
+    assert_eq!(
+        crate::service::REDISPATCHES,
+        three.count(),
+        "none is tried twice"
+    );
 }

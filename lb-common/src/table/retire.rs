@@ -7,7 +7,7 @@ use crate::flow::{BUCKET_SLOTS, State, Word};
 use crate::time;
 
 /// Moves a flow from the state in `word` to `state`, unless somebody else moved or released it
-/// first. Keeps the count of open flows.
+/// first. Keeps the counts of active and of open flows.
 #[inline(always)]
 pub fn transition<A: Address, M: Memory<A>>(
     memory: &M,
@@ -24,8 +24,9 @@ pub fn transition<A: Address, M: Memory<A>>(
         return false;
     }
     let opened = state.is_open() as i64 - word.state().is_open() as i64;
-    if opened != 0 {
-        memory.count(member, 0, opened);
+    let begun = state.is_active() as i64 - word.state().is_active() as i64;
+    if opened != 0 || begun != 0 {
+        memory.count(member, 0, begun, opened);
     }
     true
 }
@@ -51,7 +52,8 @@ pub fn release<A: Address, M: Memory<A>>(
     if let Some(reply) = self::slot(memory, get!(slot, twin)) {
         free_reply(memory, reply, index);
     }
-    memory.count(member, -1, -(word.state().is_open() as i64));
+    let (active, open) = (word.state().is_active(), word.state().is_open());
+    memory.count(member, -1, -(active as i64), -(open as i64));
     abandon(slot, claimed);
     true
 }
@@ -87,7 +89,7 @@ fn dispensable(state: State, idle: u32, timeout: u32) -> u32 {
     const CLOSED: u32 = 1 << 30;
     let age = if idle < IDLE { idle } else { IDLE - 1 };
     match state {
-        State::Closed | State::Reset => CLOSED + age,
+        state if state.is_over() => CLOSED + age,
         _ if idle > timeout => IDLE + age,
         State::HalfOpen | State::Answered => 1 + age,
         _ => 0,

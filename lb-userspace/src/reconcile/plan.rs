@@ -157,6 +157,7 @@ fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {
                 real: real.id.number(),
                 service: service_id.number(),
                 idle_timeout: service.idle_timeout,
+                ..Member::default()
             };
             if entry.record.held.is_none() {
                 steps.push(Step::AddMember { key, id, member });
@@ -221,23 +222,16 @@ fn put_services(books: &Books, desired: &DesiredState) -> Vec<Step> {
         let service = Service {
             id: entry.id.number(),
             pick: ring.content.algorithm.pick() as u8,
-            zero: 0,
             ring_base: ring.slice.base(),
             ring_len: ring.slice.len(),
             idle_timeout: wanted.idle_timeout,
+            ..Service::default()
         };
         for key in &wanted.listen {
             put(*key, service);
         }
     }
-    let mark = Service {
-        id: 0,
-        pick: 0,
-        zero: 0,
-        ring_base: 0,
-        ring_len: 0,
-        idle_timeout: 0,
-    };
+    let mark = Service::default();
     for address in &desired.marks {
         put(wire::mark_key(*address), mark);
     }

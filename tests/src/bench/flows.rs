@@ -295,7 +295,7 @@ unsafe impl<A: Family> Memory<A> for FlowTable<'_, A> {
     }
 
     // Nobody reads the counts of what is measured here.
-    fn count(&self, _member: u16, _flows: i64, _open: i64) {}
+    fn count(&self, _member: u16, _flows: i64, _active: i64, _open: i64) {}
 
     fn idle_timeout(&self, _member: u16) -> u32 {
         u32::MAX / 2

@@ -24,6 +24,8 @@ pub(super) const LB_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub(super) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 const XDP_TX: u32 = 3;
+/// Where the service's active flows are counted; those of servers by their real id.
+const SERVICE_GAUGE: u16 = 1_000;
 const TCP_HEADER: usize = 20;
 
 /// Flags of the packets' TCP headers.
@@ -133,6 +135,10 @@ impl World {
                 real: id,
                 service: A::NUMBER,
                 idle_timeout,
+                weight: 1,
+                gauge: id,
+                service_gauge: SERVICE_GAUGE,
+                ..Member::default()
             };
             plane.set_real(id, real)?;
             plane.set_member(id, member)?;
@@ -147,10 +153,11 @@ impl World {
         let service = Service {
             id: A::NUMBER,
             pick: Pick::HashTuple as u8,
-            zero: 0,
             ring_base,
             ring_len: SERVERS,
             idle_timeout,
+            gauge: SERVICE_GAUGE,
+            ..Service::default()
         };
         plane.set_service(key, service)
     }

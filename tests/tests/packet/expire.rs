@@ -93,12 +93,7 @@ fn traffic_in_either_direction_keeps_a_flow() {
 fn a_short_idle_timeout_bounds_every_state() {
     world(|lb| {
         for server in 1..=3 {
-            let member = lb_common::service::Member {
-                real: server,
-                service: 7,
-                idle_timeout: ticks(8),
-            };
-            lb.plane.set_member(10 + server, member).expect("MEMBERS");
+            lb.change_member(server, |member| member.idle_timeout = ticks(8));
         }
         let flows = every_state(lb);
         for (_, conn) in &flows {
@@ -124,7 +119,7 @@ fn a_reply_entry_without_an_owner_is_freed_and_reported() {
         assert_eq!((lb.plane.sweep().orphans, lb.plane.sweep().expired), (1, 0));
         assert!(lb.entries().is_empty());
         // The counts, which this test has left wrong.
-        lb.plane.clear_counts(flow.member);
+        lb.plane.clear_counts(flow.member).expect("MEMBERS");
     });
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lb_common::flow::State;
 use lb_common::hash;
-use lb_common::service::{Member, Pick};
+use lb_common::service::Pick;
 use lb_common::tcp::{ACK, FIN, RST, SYN};
 use lb_common::time::ticks;
 use lb_common::verdict::DropReason;
@@ -21,8 +21,7 @@ use nix::unistd::Pid;
 
 use crate::select::tuple_hash;
 use crate::world::{
-    BACK, CLIENT, Conn, FRONT, Family, NAT_PORTS, SERVER_ISN, SERVERS, SERVICE_ID, World,
-    member_of, pin, world_of,
+    BACK, CLIENT, Conn, FRONT, Family, NAT_PORTS, SERVER_ISN, SERVERS, World, pin, world_of,
 };
 
 /// How long the long one goes on, for each family.
@@ -96,14 +95,7 @@ impl Gate {
 fn short_lived(lb: &mut World) {
     lb.listen(Pick::HashTuple, &[1, 2, 3]);
     for server in 1..=SERVERS {
-        let member = Member {
-            real: server,
-            service: SERVICE_ID,
-            idle_timeout: 2,
-        };
-        lb.plane
-            .set_member(member_of(server), member)
-            .expect("MEMBERS");
+        lb.change_member(server, |member| member.idle_timeout = 2);
     }
 }
 

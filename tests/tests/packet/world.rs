@@ -38,6 +38,8 @@ pub(crate) const SERVICE_PORT: u16 = 5432;
 pub(crate) const SERVER_PORT: u16 = 15432;
 /// Its id.
 pub(crate) const SERVICE_ID: u16 = 7;
+/// Where its active flows are counted; those of servers by their number.
+pub(crate) const SERVICE_GAUGE: u16 = 100;
 /// Where its ring starts.
 pub(crate) const RING: u32 = 100;
 /// Number of servers: 1 to 3, in turn.
@@ -147,18 +149,35 @@ impl World {
     pub(crate) fn set_server(&mut self, server: u16) {
         let real = self.real(server);
         self.plane.set_real(server, real).expect("REALS");
-        let member = Member {
-            real: server,
-            service: SERVICE_ID,
-            idle_timeout: IDLE,
-        };
         self.plane
-            .set_member(member_of(server), member)
+            .set_member(member_of(server), self.member(server))
             .expect("MEMBERS");
         let ports = NAT_PORTS.len() as u32;
         self.plane
             .set_port_cursor(server, ports - 1)
             .expect("PORT_CURSORS");
+    }
+
+    /// A member as [`Self::set_server`] writes it, to be changed.
+    pub(crate) fn member(&self, server: u16) -> Member {
+        Member {
+            real: server,
+            service: SERVICE_ID,
+            idle_timeout: IDLE,
+            weight: 1,
+            gauge: server,
+            service_gauge: SERVICE_GAUGE,
+            ..Member::default()
+        }
+    }
+
+    /// Changes a server's member.
+    pub(crate) fn change_member(&mut self, server: u16, change: impl Fn(&mut Member)) {
+        let mut member = self.plane.member(member_of(server)).expect("MEMBERS");
+        change(&mut member);
+        self.plane
+            .set_member(member_of(server), member)
+            .expect("MEMBERS");
     }
 
     /// A server as [`Self::set_server`] writes it, to be changed.
@@ -195,10 +214,11 @@ impl World {
         let service = Service {
             id: SERVICE_ID,
             pick: pick as u8,
-            zero: 0,
             ring_base: RING,
             ring_len: members.len() as u32,
             idle_timeout: IDLE,
+            gauge: SERVICE_GAUGE,
+            ..Service::default()
         };
         let key = self.service_key();
         let mark = ServiceKey {

@@ -18,6 +18,7 @@ const HASH_KEY: HashKey = HashKey::new(0x1111_2222_3333_4444, 0x5555_6666_7777_8
 pub(super) struct Shared {
     buckets: Vec<UnsafeCell<Bucket<u32>>>,
     pub(super) flows: AtomicI64,
+    pub(super) active: AtomicI64,
     pub(super) open: AtomicI64,
     pub(super) released: AtomicU64,
 }
@@ -49,6 +50,7 @@ impl Shared {
         Self {
             buckets: (0..buckets).map(|_| UnsafeCell::default()).collect(),
             flows: AtomicI64::new(0),
+            active: AtomicI64::new(0),
             open: AtomicI64::new(0),
             released: AtomicU64::new(0),
         }
@@ -103,12 +105,13 @@ unsafe impl Memory<u32> for Host<'_> {
         }
     }
 
-    fn count(&self, member: u16, flows: i64, open: i64) {
+    fn count(&self, member: u16, flows: i64, active: i64, open: i64) {
         assert_eq!(
             member, MEMBER,
             "a count for a member that was never written"
         );
         self.shared.flows.fetch_add(flows, Ordering::SeqCst);
+        self.shared.active.fetch_add(active, Ordering::SeqCst);
         self.shared.open.fetch_add(open, Ordering::SeqCst);
         if flows < 0 {
             self.shared.released.fetch_add(1, Ordering::SeqCst);
@@ -219,7 +222,7 @@ impl Host<'_> {
             &entry(reply_key, forward, mark, now),
             State::Reply,
         );
-        self.count(MEMBER, 1, 0);
+        self.count(MEMBER, 1, 1, 0);
         let slot = slot(self, forward).expect("just claimed");
         publish(slot, &entry(key, reply, mark, now), State::HalfOpen);
         Claim::Taken(forward)
@@ -278,7 +281,7 @@ impl Host<'_> {
     pub(super) fn verify(&self) {
         let all = self.all();
         let mut keys = std::collections::HashSet::new();
-        let (mut flows, mut open) = (0, 0);
+        let (mut flows, mut active, mut open) = (0, 0, 0);
         for (index, slot) in &all {
             let state = Word(slot.word).state();
             if state == State::Free {
@@ -295,12 +298,18 @@ impl Host<'_> {
             assert_ne!(state.is_forward(), twin_state.is_forward());
             assert_eq!(slot.new_src, twin.new_src, "twins of two flows");
             flows += i64::from(state.is_forward());
+            active += i64::from(state.is_active());
             open += i64::from(state.is_open());
         }
         assert_eq!(
             self.shared.flows.load(Ordering::SeqCst),
             flows,
             "flows counted"
+        );
+        assert_eq!(
+            self.shared.active.load(Ordering::SeqCst),
+            active,
+            "active flows counted"
         );
         assert_eq!(
             self.shared.open.load(Ordering::SeqCst),

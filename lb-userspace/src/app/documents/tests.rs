@@ -52,7 +52,7 @@ fn tally(service: &str, server: &str, number: u64) -> Tally {
             flows: 2 * number,
             open: number,
             opened_total: 3 * number,
-            zero: 0,
+            failed_total: 0,
         },
         stats: Stats {
             packets_in: 10 * number,

@@ -8,7 +8,7 @@ use lb_common::flow::{Bucket, Origin, Slot, State, Word, split_ports};
 use lb_common::service::Counts;
 use lb_tests::plane::{Mapped, Plane};
 
-use super::{Conn, Family, SERVERS, World, member_of};
+use super::{Conn, Family, SERVERS, SERVICE_GAUGE, World, member_of};
 
 /// One entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +198,7 @@ impl World {
             );
             assert_eq!(twin.origin, flow.origin, "{flow:?}");
         }
+        let mut total = 0;
         for server in 1..=SERVERS {
             let flows = || {
                 let flows = entries
@@ -209,6 +210,12 @@ impl World {
             assert_eq!(held, flows().count() as u64, "flows of server {server}");
             let really = flows().filter(|flow| flow.state().is_open()).count() as u64;
             assert_eq!(open, really, "open flows of server {server}");
+            let active = flows().filter(|flow| flow.state().is_active()).count() as u64;
+            let gauge = self.plane.gauge(server);
+            assert_eq!(gauge, active, "active flows of server {server}");
+            total += active;
         }
+        let gauge = self.plane.gauge(SERVICE_GAUGE);
+        assert_eq!(gauge, total, "active flows of the service");
     }
 }
