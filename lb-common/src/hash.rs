@@ -1,6 +1,6 @@
-//! Two hashes with two purposes.
+//! Hashes with two purposes.
 //!
-//! [`flow`] places a flow in the table. It is keyed with random numbers, so that nobody outside can
+//! [`flow`] places a flow in the table, [`source`] who opens it in another. They are keyed with random numbers, so that nobody outside can
 //! aim many flows at one bucket. [`ring_tuple`] and [`ring_source`] choose a server; they are *not*
 //! keyed, because two balancers with the same configuration must choose alike.
 
@@ -68,6 +68,15 @@ pub fn ring_source<A: Address>(src: A) -> u32 {
     let (s0, s1) = src.words();
     let h = round(0xa409_3822_299f_31d1 ^ s0, GOLDEN);
     (round(round(h ^ s1, MOREMUR), GOLDEN) >> 32) as u32
+}
+
+/// The hash that places a source in the table of sources, as one service sees it. Keyed like
+/// [`flow`]: nobody can aim sources at the bucket of another.
+#[inline(always)]
+pub const fn source(key: HashKey, address: u64, service: u32) -> u64 {
+    let h = round(key.add ^ address, key.multiply);
+    let h = round(h ^ service as u64, GOLDEN);
+    round(h, key.multiply)
 }
 
 /// `hash` spread over `0..count`, without the bias and the cost of a remainder.

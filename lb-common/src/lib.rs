@@ -1,7 +1,7 @@
 //! What the XDP program and the agent both see.
 //!
 //! Each fact that crosses the BPF boundary has its one definition here: map names and layouts
-//! ([`map`]), services and servers ([`service`]), flow entries ([`flow`]) and the protocol by which
+//! ([`map`]), services and servers ([`service`]), who may open flows and how many ([`access`], [`limit`]), flow entries ([`flow`]) and the protocol by which
 //! processors share the flow table ([`table`]), hashes ([`hash`]), checksum arithmetic ([`csum`]),
 //! why a packet was not forwarded ([`verdict`]), and what is told of flows ([`event`]). The crate is `no_std`, does no I/O and reads
 //! no clock: everything in it runs in the kernel's BPF machine and in an ordinary unit test alike.
@@ -13,12 +13,14 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod access;
 pub mod addr;
 pub mod csum;
 pub mod decap;
 pub mod event;
 pub mod flow;
 pub mod hash;
+pub mod limit;
 pub mod map;
 pub mod service;
 pub mod table;

@@ -67,6 +67,17 @@ pub const SERVICE_DROPS: &str = "SERVICE_DROPS";
 /// Its least length: so many that a reload may add services.
 pub const SERVICE_DROPS_MIN: u32 = 1_024;
 
+/// Memory-mapped array of [`crate::access::Node`]: every access list is a slice of it. It is as long as
+/// the agent asks for when it loads the program.
+pub const ACCESS: &str = "ACCESS";
+/// Its least length: so many that a reload may add lists.
+pub const ACCESS_NODES_MIN: u32 = 16_384;
+
+/// Memory-mapped array of [`crate::limit::SourceBucket`]: what sources have opened, and who is banned.
+pub const SOURCES: &str = "SOURCES";
+/// Its length: 65,536 sources in 3 MiB.
+pub const SOURCE_BUCKETS: u32 = 8_192;
+
 /// Memory-mapped array of [`crate::flow::Bucket4`]: IPv4 flows.
 pub const FLOWS4: &str = "FLOWS4";
 /// Memory-mapped array of [`crate::flow::Bucket6`]: IPv6 flows.

@@ -1,6 +1,8 @@
 //! Services, servers and interfaces as the maps hold them. Every type is plain old data without
 //! implicit padding.
 
+use crate::limit::Limit;
+
 /// Key of [`crate::map::SERVICES`]: where clients connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
@@ -133,6 +135,16 @@ pub struct Service {
     /// Ticks for which a client that has a server is sent to the same one again
     /// ([`crate::map::STICKS`]); zero: it is not.
     pub stick: u32,
+    /// One more than the index of its access list's root in [`crate::map::ACCESS`]; zero: everybody
+    /// may open flows.
+    pub access: u32,
+    /// 1: that a client has completed a flow is not seen (UDP, or answers that do not pass through
+    /// us), so that bans do not take it ([`crate::limit::Standing::deserves_ban`]).
+    pub blind: u32,
+    /// Always zero.
+    pub spare: u32,
+    /// How fast one source may open flows.
+    pub limit: Limit,
 }
 
 /// In [`Service::flags`]: a flow for which there is no room is answered with a RST. Otherwise its SYN
@@ -192,6 +204,8 @@ pub struct Stick {
     pub member: u16,
     /// Always zero.
     pub zero: u16,
+    /// 1: the service has a [`Service::limit`], and is to know which flows were completed.
+    pub limited: u32,
 }
 
 /// Value of [`crate::map::REALS`], by real id (0 is none): one server and how to reach it. A server
@@ -282,8 +296,8 @@ pub struct Counts {
 /// read-only globals of the program.
 const _: () = {
     assert!(size_of::<ServiceKey>() == 20);
-    assert!(size_of::<Service>() == 28);
-    assert!(size_of::<Member>() == 24);
+    assert!(size_of::<Service>() == 64);
+    assert!(size_of::<Member>() == 28);
     assert!(size_of::<StickKey>() == 20);
     assert!(size_of::<Stick>() == 8);
     assert!(size_of::<Real>() == 64);

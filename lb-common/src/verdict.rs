@@ -84,6 +84,9 @@ reasons! {
         ServersFull = 34, "servers_full", "every server that could take the connection has maxconn of them";
         ServiceFull = 35, "service_full", "the service has max_flows connections";
         Withheld = 36, "withheld", "a server's refusal, kept from the client so that its next SYN tries another server";
+        AccessDenied = 40, "access_denied", "a new flow of a client that the service's allow and deny do not admit";
+        SourceLimit = 41, "source_limit", "a new flow from a source that opened more than new_flows allows";
+        SourceBanned = 42, "source_banned", "a new flow from a source that is banned for having opened too many";
     }
 }
 

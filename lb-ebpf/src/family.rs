@@ -52,6 +52,11 @@ pub(crate) trait Family: Sized {
     fn addresses(frame: &Frame) -> (Self::Addr, Self::Addr);
     fn mapped(addr: Self::Addr) -> [u32; 4];
     fn from_mapped(addr: [u32; 4]) -> Self::Addr;
+    /// The address as a number of 128 bits whose first is the highest: an IPv4 address fills the
+    /// first 32.
+    fn bits(addr: Self::Addr) -> (u64, u64);
+    /// Who is limited together: an IPv4 address, an IPv6 address's first 64 bits.
+    fn source(addr: Self::Addr) -> u64;
     fn buckets() -> u32;
     fn bucket(index: u32) -> Option<*mut Bucket<Self::Addr>>;
     /// When the flow with its forward entry at `index` began.

@@ -6,8 +6,9 @@
 //! 1. [`frame`]: is it addressed to us, on an interface we know?
 //! 2. [`parse`]: IPv4 or IPv6, TCP, headers whole.
 //! 3. [`flow`]: is there an entry for it? An open flow leaves from here to stage 6.
-//! 4. [`select`], in `lb_open` as is the next: which service is it for, and which server shall have
-//!    it ([`stick`], [`search`]), if there is room ([`gauge`])?
+//! 4. [`select`], in `lb_open` as is the next: which service is it for, may the client open a flow
+//!    there ([`access`], [`limit`]), and which server shall have it ([`stick`], [`search`]), if there
+//!    is room ([`gauge`])?
 //! 5. [`open`]: claim entries and a source port for a new flow.
 //! 6. [`track`]: what the segment says about the flow's state.
 //! 7. [`rewrite`]: addresses, ports, checksums, hop limit, MAC addresses.
@@ -28,12 +29,14 @@
 )]
 #![feature(core_intrinsics)]
 
+mod access;
 mod account;
 mod expire;
 mod family;
 mod flow;
 mod frame;
 mod gauge;
+mod limit;
 mod maps;
 mod open;
 mod outline;

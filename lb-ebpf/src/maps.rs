@@ -3,12 +3,14 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use lb_common::access::Node;
 use lb_common::event::{Account, Tally};
 use lb_common::flow::Bucket;
 use lb_common::hash::HashKey;
+use lb_common::limit::SourceBucket;
 use lb_common::map::{
-    GAUGES_MAX, MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_DROPS_MIN, SERVICE_IDS_MAX,
-    SERVICES_MAX, SNAT_MAX, Stage, TX_PORTS_MAX,
+    ACCESS_NODES_MIN, GAUGES_MAX, MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_DROPS_MIN,
+    SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX, SOURCE_BUCKETS, Stage, TX_PORTS_MAX,
 };
 use lb_common::service::{
     Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
@@ -48,6 +50,12 @@ pub(crate) static STICKS: LruHashMap<StickKey, Stick> = LruHashMap::with_max_ent
 pub(crate) static PORT_CURSORS: PerCpuArray<u32> = PerCpuArray::with_max_entries(REALS_MAX, 0);
 #[map]
 pub(crate) static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(VERDICT_COUNTERS, 0);
+// The loader makes it as long as the lists are.
+#[map]
+pub(crate) static ACCESS: Array<Node> = Array::with_max_entries(ACCESS_NODES_MIN, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static SOURCES: Array<SourceBucket> =
+    Array::with_max_entries(SOURCE_BUCKETS, BPF_F_MMAPABLE);
 // The loader makes it as long as there are services.
 #[map]
 pub(crate) static SERVICE_DROPS: PerCpuArray<ServiceDrops> =

@@ -2,6 +2,7 @@
 //! function.
 
 use lb_common::flow::FlowKey;
+use lb_common::limit::Limit;
 use lb_common::table::Notes;
 
 use crate::maps::SCRATCH;
@@ -28,6 +29,12 @@ pub(crate) struct Scratch {
     /// The service it is for; zero until that is known.
     pub(crate) service: u16,
     pub(crate) best: Best,
+    /// The limit of that service.
+    pub(crate) limit: Limit,
+    /// The search for a place in the table of sources: the smallest debt so far,
+    pub(crate) least_debt: u64,
+    /// and whose it is.
+    pub(crate) least_place: u64,
     pub(crate) notes: Notes,
 }
 

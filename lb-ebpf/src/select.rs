@@ -5,8 +5,10 @@ use lb_common::service::{Member, RESET_WHEN_FULL, Service, ServiceKey};
 use lb_common::tcp;
 use lb_common::verdict::{DropReason, PassReason};
 
+use crate::access;
 use crate::family::Family;
 use crate::gauge;
+use crate::limit;
 use crate::maps::{MEMBERS, REALS, RING, SERVICES};
 use crate::search;
 use crate::stick;
@@ -45,6 +47,8 @@ pub(crate) fn select<F: Family>(
         with if with & tcp::SYN != 0 => return Err(DropReason::BadFlags.into()),
         _ => return Err(DropReason::NoFlow.into()),
     }
+    access::check::<F>(service, key.src)?;
+    limit::check::<F>(service, key.src)?;
     if service.ring_len == 0 {
         return Err(DropReason::NoServer.into());
     }

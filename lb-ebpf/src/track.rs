@@ -11,6 +11,7 @@ use crate::account;
 use crate::family::{Family, Table};
 use crate::flow::{Found, now};
 use crate::frame::Frame;
+use crate::limit;
 use crate::open::origin;
 use crate::parse::Segment;
 use crate::redispatch;
@@ -194,6 +195,9 @@ fn judge_once<F: Family>(index: u32, what: u32, seq: u32, ack: u32, end: u32) ->
     }
     if !table::transition(&Table::<F>::NEW, owner, word, next) {
         return LOST;
+    }
+    if unproved && next.is_open() {
+        limit::completed::<F>(read!(owner, member), read!(owner, src));
     }
     let forward = match direction {
         Direction::Forward => index,

@@ -64,6 +64,7 @@ impl Outcome {
         self.0 & REFUSE != 0
             || self.reason() == DropReason::NoServer as u32
             || self.reason() == DropReason::NoFlow as u32
+            || self.reason() == DropReason::AccessDenied as u32
     }
 
     /// Counts the packet and gives the XDP action.

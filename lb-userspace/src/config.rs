@@ -10,11 +10,13 @@ mod diagnostic;
 pub mod duration;
 mod environment;
 mod forwarding;
+mod guard;
 pub mod host;
 mod load;
 mod place;
 mod pools;
 pub mod prefix;
+mod rate;
 mod reader;
 mod secret;
 mod services;
@@ -31,18 +33,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
 pub use environment::Lookup;
 pub use load::{Loaded, load, parse};
 pub use prefix::prefix;
+pub use rate::Rate;
 pub use show::show;
 pub use source::Source;
 
 use lb_common::flow::Transport;
 use lb_common::service::Mode;
 
+use crate::access::AccessList;
 use crate::model::{PoolName, ServerName, ServiceName, Weight};
 
 /// A whole configuration, all files joined, defaults filled in.
@@ -218,6 +223,21 @@ pub struct Service {
     pub balance: Balance,
     /// After which an open flow without packets may be forgotten.
     pub idle_timeout: Duration,
+    /// Who may connect; `None`: everybody. Services with the same list share it.
+    pub access: Option<Arc<AccessList>>,
+    /// How fast a source may connect; `None`: as fast as it likes.
+    pub new_flows: Option<NewFlows>,
+}
+
+/// `services[].new_flows`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFlows {
+    /// How fast the source's bucket fills.
+    pub per_source: Rate,
+    /// How many connections a full bucket is good for, at least one.
+    pub burst: u32,
+    /// For how long a source is shut out that wanted more; zero: not at all.
+    pub ban: Duration,
 }
 
 /// `services[].protocol`.

@@ -13,6 +13,7 @@ pub mod wire;
 
 use std::io;
 
+use lb_common::access::Node;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
 
 pub use ids::{MemberId, RealId, ServiceId};
@@ -40,8 +41,9 @@ pub trait DataPlane {
     /// Sets the counters of a member that has no flows to zero, before its id is used anew.
     fn clear_counters(&mut self, id: MemberId) -> Result<(), MapError>;
 
-    /// Sets the drops counted for a service to zero, before its id is used anew.
-    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError>;
+    /// Sets the drops counted for a service to zero and forgets its sources, before its id is used
+    /// anew.
+    fn clear_service(&mut self, id: ServiceId) -> Result<(), MapError>;
 
     /// Writes a member.
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError>;
@@ -51,6 +53,9 @@ pub trait DataPlane {
 
     /// Writes ring slots from index `base` on.
     fn write_ring(&mut self, base: u32, slots: &[MemberId]) -> Result<(), MapError>;
+
+    /// Writes nodes of access lists from index `base` on.
+    fn write_access(&mut self, base: u32, nodes: &[Node]) -> Result<(), MapError>;
 
     /// Writes a listening address or an address mark; readers see the old value or the new one.
     fn put_service(&mut self, key: ServiceKey, service: Service) -> Result<(), MapError>;
@@ -63,6 +68,9 @@ pub trait DataPlane {
 
     /// Slots of all rings together.
     fn ring_slots(&self) -> u32;
+
+    /// Nodes of all access lists together.
+    fn access_nodes(&self) -> u32;
 
     /// One more than the largest service id that there are counters for.
     fn service_ids(&self) -> u32;

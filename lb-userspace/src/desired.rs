@@ -3,18 +3,23 @@
 //! Nothing here knows ids, ring slices or what the maps say now; that is [`crate::reconcile`].
 
 mod eligible;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lb_common::map::{RING_SLOTS, SERVICE_DROPS_MIN, SERVICE_IDS_MAX};
+use lb_common::limit::Limit;
+use lb_common::map::RING_SLOTS;
 use lb_common::service::{Mode, Pick, Port, ServiceKey, SnatSource};
 use lb_common::time::TICK_NANOS;
 
 pub use eligible::eligible;
+pub use room::{access_nodes, service_ids};
 
-use crate::config::{Balance, Config, NatSource, Pool, Server, Service};
+use crate::access::AccessList;
+use crate::config::{Balance, Config, NatSource, NewFlows, Pool, Protocol, Server, Service};
 use crate::dataplane::wire;
 use crate::health::HealthView;
 use crate::model::{Family, RealKey, ServerKey, ServiceHalf};
@@ -63,6 +68,12 @@ pub struct DesiredService {
     pub listen: BTreeSet<ServiceKey>,
     /// Ticks after which an open flow without packets may be forgotten.
     pub idle_timeout: u32,
+    /// Who may open flows; `None`: everybody.
+    pub access: Option<Arc<AccessList>>,
+    /// How fast a source may.
+    pub limit: Limit,
+    /// Whether the data path cannot see that a client has completed a flow.
+    pub blind: bool,
     /// All servers of its pool that it reaches.
     pub members: BTreeMap<ServerKey, RealKey>,
     /// Which of them get new flows, and how.
@@ -152,6 +163,12 @@ fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> 
             .map(|&listen| wire::service_key(listen, service.protocol))
             .collect(),
         idle_timeout: ticks(service.idle_timeout),
+        access: service.access.clone().filter(|list| list.restricts(family)),
+        limit: service
+            .new_flows
+            .as_ref()
+            .map_or_else(Limit::default, limit),
+        blind: service.protocol == Protocol::Udp || !mode.sees_replies(),
         members: servers()
             .map(|server| {
                 let address = server.address;
@@ -197,13 +214,15 @@ pub fn ring_slots(config: &Config) -> u32 {
     slots.saturating_mul(3).max(RING_SLOTS)
 }
 
-/// One more than the largest service id: room for four times the services in `config`, as a service
-/// that is removed keeps its id until its last flow has ended.
-pub fn service_ids(config: &Config) -> u32 {
-    let halves = 2 * config.services.len() as u32;
-    halves
-        .saturating_mul(4)
-        .clamp(SERVICE_DROPS_MIN, SERVICE_IDS_MAX)
+/// The limit as the data path has it. The largest burst of the slowest rate is 114 years: no sum wraps.
+fn limit(new_flows: &NewFlows) -> Limit {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let interval = nanos(new_flows.per_source.interval());
+    Limit {
+        interval,
+        burst: interval.saturating_mul(new_flows.burst.into()),
+        ban: nanos(new_flows.ban),
+    }
 }
 
 fn port(link: &crate::neighbour::Link) -> Port {

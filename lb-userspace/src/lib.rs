@@ -1,5 +1,6 @@
 //! The agent of lb: everything but the packets.
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod config;

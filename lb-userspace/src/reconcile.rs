@@ -105,7 +105,11 @@ pub enum ReconcileError {
 impl<D: DataPlane> Reconciler<D> {
     /// Takes over a data plane whose maps are empty.
     pub fn new(plane: D) -> Self {
-        let books = Books::new(plane.ring_slots(), plane.service_ids());
+        let books = Books::new(
+            plane.ring_slots(),
+            plane.access_nodes(),
+            plane.service_ids(),
+        );
         Self {
             plane,
             books,

@@ -7,6 +7,7 @@ mod cost;
 mod flows;
 mod memory;
 mod pps;
+mod prefixes;
 mod redis;
 mod report;
 mod world;
@@ -26,6 +27,8 @@ pub enum Part {
     Cost,
     /// Packets per second.
     Pps,
+    /// Access lists of one to 100,000 prefixes.
+    Prefixes,
     /// redis-benchmark through the balancer, beside others.
     Redis,
     /// Verified instructions and memory.
@@ -34,13 +37,20 @@ pub enum Part {
 
 impl Part {
     /// All parts, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Cost, Self::Pps, Self::Redis, Self::Memory];
+    pub const ALL: [Self; 5] = [
+        Self::Cost,
+        Self::Pps,
+        Self::Prefixes,
+        Self::Redis,
+        Self::Memory,
+    ];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cost => "cost",
             Self::Pps => "pps",
+            Self::Prefixes => "prefixes",
             Self::Redis => "redis",
             Self::Memory => "memory",
         }
@@ -85,6 +95,7 @@ pub fn run(part: Part, effort: Effort, lb: &Path) -> Result<()> {
     match part {
         Part::Cost => cost::run(effort),
         Part::Pps => pps::run(effort),
+        Part::Prefixes => prefixes::run(effort),
         Part::Redis => redis::run(effort, lb),
         Part::Memory => memory::run(lb),
     }

@@ -12,10 +12,12 @@ mod run;
 use anyhow::{Context, Result};
 use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader, Pod};
+use lb_common::access::Node;
 use lb_common::addr::Address;
 use lb_common::event::{Event, Kind, Tally};
 use lb_common::flow::{BUCKET_SLOTS, Bucket, Slot};
 use lb_common::hash::HashKey;
+use lb_common::limit::SourceBucket;
 use lb_common::map;
 use lb_common::service::{
     Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
@@ -43,6 +45,8 @@ pub struct Sizes {
     pub sticks: u32,
     /// Whether flows may leave servers that do not take them.
     pub redispatch: bool,
+    /// Nodes of all access lists together.
+    pub access: u32,
     /// Key of the flow table's hash.
     pub hash_key: HashKey,
     /// Whether flows that open and end are told of, and their packets and bytes counted.
@@ -58,6 +62,7 @@ impl Default for Sizes {
             ring: 4_096,
             sticks: 0,
             redispatch: false,
+            access: 4_096,
             hash_key: HashKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211),
             watched: false,
         }
@@ -74,6 +79,8 @@ pub struct Plane {
     counts: Mapped<Counts>,
     gauges: Mapped<u64>,
     sweep: Mapped<Sweep>,
+    access: Mapped<Node>,
+    sources: Mapped<SourceBucket>,
 }
 
 impl Plane {
@@ -101,6 +108,7 @@ impl Plane {
             .map_max_entries(map::ACCOUNTS4, accounts(slots4))
             .map_max_entries(map::ACCOUNTS6, accounts(slots6))
             .map_max_entries(map::RING, sizes.ring)
+            .map_max_entries(map::ACCESS, sizes.access)
             .load(lb_userspace::OBJECT)
             .context("cannot load the BPF object")?;
         load_programs(&mut ebpf)?;
@@ -110,6 +118,8 @@ impl Plane {
             counts: Mapped::new(&ebpf, map::COUNTS)?,
             gauges: Mapped::new(&ebpf, map::GAUGES)?,
             sweep: Mapped::new(&ebpf, map::SWEEP)?,
+            access: Mapped::new(&ebpf, map::ACCESS)?,
+            sources: Mapped::new(&ebpf, map::SOURCES)?,
             ebpf,
             sizes,
         })
@@ -306,6 +316,24 @@ impl Plane {
     /// How far expiry has come.
     pub fn sweep(&self) -> Sweep {
         self.sweep.read(0)
+    }
+
+    /// Writes nodes of access lists from `base` on.
+    pub fn set_access(&self, base: u32, nodes: &[Node]) {
+        for (index, &node) in (base..).zip(nodes) {
+            // SAFETY: inside the mapping.
+            unsafe { self.access.pointer(index).write_volatile(node) };
+        }
+    }
+
+    /// Nodes that all access lists together may have.
+    pub fn access_nodes(&self) -> u32 {
+        self.access.len()
+    }
+
+    /// The table of sources, shared with the program.
+    pub fn sources(&self) -> &Mapped<SourceBucket> {
+        &self.sources
     }
 
     /// The IPv4 flow table, shared with the program.

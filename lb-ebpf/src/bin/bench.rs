@@ -13,23 +13,25 @@
 #![no_std]
 #![no_main]
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_action};
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, xdp_action};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, ProgramArray};
 use aya_ebpf::programs::XdpContext;
+use lb_common::access::{self, Node};
 use lb_common::flow::FlowKey;
 
 /// A key as arrays hold it: the kernel rounds their values up to eight bytes.
 #[repr(C, align(8))]
-struct Key<A>(FlowKey<A>);
+struct Client<A>(FlowKey<A>);
 
 /// What the packets of this run are for, in the order in which they come. The loader gives both
 /// their real size.
 #[map]
-static KEYS4: Array<Key<u32>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static KEYS4: Array<Client<u32>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static KEYS6: Array<Key<[u64; 2]>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static KEYS6: Array<Client<[u64; 2]>> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// Which key is next, and how often all have been gone through: moved on by the program.
 #[map]
 static PROGRESS: Array<[u32; 2]> = Array::with_max_entries(1, 0);
@@ -43,6 +45,18 @@ static UNDER_TEST: ProgramArray = ProgramArray::with_max_entries(1, 0);
 /// number of them was full.
 #[map]
 static SUNK: Array<[u64; 3]> = Array::with_max_entries(1, 0);
+
+/// An access list.
+#[map]
+static LIST: Array<Node> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// Prefixes in the kernel's way.
+#[map]
+static LPM4: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map]
+static LPM6: LpmTrie<[u64; 2], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+/// Look-ups that found nothing.
+#[map]
+static NOT_FOUND: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Frames between two looks at the clock.
 const ROUND: u64 = 1024;
@@ -89,6 +103,56 @@ fn bench_sink(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
 }
 
+/// Looks the packet's source up in the balancer's kind of access list.
+#[xdp]
+fn bench_list4(ctx: XdpContext) -> u32 {
+    let source: Option<u32> = source(&ctx);
+    found(source.and_then(|v4| access::admits((u32::from_be(v4) as u64) << 32, 0, |i| LIST.get(i))))
+}
+
+#[xdp]
+fn bench_list6(ctx: XdpContext) -> u32 {
+    let source: Option<[u64; 2]> = source(&ctx);
+    found(source.and_then(|[high, low]| {
+        access::admits(u64::from_be(high), u64::from_be(low), |i| LIST.get(i))
+    }))
+}
+
+/// The same in the kernel's kind.
+#[xdp]
+fn bench_lpm4(ctx: XdpContext) -> u32 {
+    found(source(&ctx).map(|v4: u32| LPM4.get(Key::new(32, v4)).is_some()))
+}
+
+#[xdp]
+fn bench_lpm6(ctx: XdpContext) -> u32 {
+    found(source(&ctx).map(|v6: [u64; 2]| LPM6.get(Key::new(128, v6)).is_some()))
+}
+
+#[inline(always)]
+fn found(found: Option<bool>) -> u32 {
+    if found != Some(true)
+        && let Some(count) = NOT_FOUND.get_ptr_mut(0)
+    {
+        // SAFETY: a map value; one run at a time.
+        unsafe { *count += 1 };
+    }
+    xdp_action::XDP_TX
+}
+
+/// The packet's source address.
+#[inline(always)]
+fn source<A: Copy>(ctx: &XdpContext) -> Option<A> {
+    let address = size_of::<A>();
+    let header = if address == 4 { 20 } else { 40 };
+    let frame = ctx.data();
+    if frame + ETHERNET + header > ctx.data_end() {
+        return None;
+    }
+    // SAFETY: the header is in the frame; any bytes are an address.
+    Some(unsafe { ((frame + ETHERNET + header - 2 * address) as *const A).read_volatile() })
+}
+
 #[inline(always)]
 fn call(ctx: &XdpContext) -> u32 {
     // SAFETY: this program holds nothing that would have to be dropped.
@@ -105,7 +169,7 @@ const TCP: usize = 20;
 /// Each field is written with one access of its natural width. Were a field written in two parts,
 /// the program under test would have to wait for both to reach the cache before it could read it.
 #[inline(always)]
-fn restore<A: Copy>(ctx: &XdpContext, keys: &Array<Key<A>>) -> Option<()> {
+fn restore<A: Copy>(ctx: &XdpContext, keys: &Array<Client<A>>) -> Option<()> {
     let address = size_of::<A>();
     let v4 = address == 4;
     let header = if v4 { 20 } else { 40 };
@@ -118,7 +182,7 @@ fn restore<A: Copy>(ctx: &XdpContext, keys: &Array<Key<A>>) -> Option<()> {
     let count = *COUNT.get(0)?;
     // SAFETY: a map value; one run at a time.
     let [number, round] = unsafe { *progress };
-    let Key(key) = keys.get(number)?;
+    let Client(key) = keys.get(number)?;
     let next = number + 1;
     let moved = if next < count {
         [next, round]

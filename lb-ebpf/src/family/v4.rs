@@ -4,6 +4,7 @@ use lb_common::addr::{self, Address};
 use lb_common::csum;
 use lb_common::event::Account;
 use lb_common::flow::Bucket;
+use lb_common::limit;
 
 use super::{Family, PROTOCOL_TCP, Shape};
 use crate::frame::{ETHERNET, Frame};
@@ -68,6 +69,16 @@ impl Family for V4 {
     #[inline(always)]
     fn from_mapped(addr: [u32; 4]) -> u32 {
         addr[3]
+    }
+
+    #[inline(always)]
+    fn bits(v4: u32) -> (u64, u64) {
+        ((u32::from_be(v4) as u64) << 32, 0)
+    }
+
+    #[inline(always)]
+    fn source(v4: u32) -> u64 {
+        limit::source_of_v4(u32::from_be(v4))
     }
 
     #[inline(always)]

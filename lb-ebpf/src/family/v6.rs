@@ -3,6 +3,7 @@
 use lb_common::addr::{self, Address};
 use lb_common::event::Account;
 use lb_common::flow::Bucket;
+use lb_common::limit;
 
 use super::{Family, PROTOCOL_TCP, Shape};
 use crate::frame::{ETHERNET, Frame};
@@ -61,6 +62,16 @@ impl Family for V6 {
     #[inline(always)]
     fn from_mapped(v6: [u32; 4]) -> [u64; 2] {
         addr::widen(v6)
+    }
+
+    #[inline(always)]
+    fn bits(v6: [u64; 2]) -> (u64, u64) {
+        (u64::from_be(v6[0]), u64::from_be(v6[1]))
+    }
+
+    #[inline(always)]
+    fn source(v6: [u64; 2]) -> u64 {
+        limit::source_of_v6(u64::from_be(v6[0]))
     }
 
     #[inline(always)]

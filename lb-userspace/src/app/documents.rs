@@ -1,6 +1,6 @@
 //! The documents of the control socket, put together from what the agent knows: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -9,12 +9,13 @@ use lb_common::verdict::{DropReason, PassReason, ServiceDrops};
 
 use crate::config::{self, Balance, Config};
 use crate::control::protocol::{
-    self, Check, Drops, FlowCounts, ReasonCount, Server, Servers, Service, Services, Traffic,
-    Verdict, Via,
+    self, Ban, Bans, Check, Drops, FlowCounts, ReasonCount, Server, Servers, Service, Services,
+    Traffic, Verdict, Via,
 };
+use crate::dataplane::{ServiceId, kernel};
 use crate::health::driver::Statuses;
 use crate::health::{ServerHealth, Status};
-use crate::model::{ServerKey, ServiceName};
+use crate::model::{ServerKey, ServiceHalf, ServiceName};
 use crate::neighbour::{Mac, Network};
 
 /// What the data path has counted for one server as one service uses it.
@@ -145,6 +146,29 @@ fn service_drops(
     protocol::ServiceDrops {
         service: service.name.to_string(),
         drops: reasons.collect(),
+    }
+}
+
+/// `lb show bans`.
+pub(super) fn bans(
+    config: &Config,
+    services: &HashMap<ServiceId, ServiceHalf>,
+    bans: &[kernel::Ban],
+) -> Bans {
+    let place = |name: &ServiceName| config.services.iter().position(|s| s.name == *name);
+    let named = bans.iter().filter_map(|ban| {
+        let half = services.get(&ban.service)?;
+        Some((place(&half.service)?, ban.source(half.family)?, half, ban))
+    });
+    let mut named: Vec<_> = named.collect();
+    named.sort_by_key(|(place, source, ..)| (*place, *source));
+    let bans = named.into_iter().map(|(_, source, half, ban)| Ban {
+        service: half.service.to_string(),
+        source: source.to_string(),
+        seconds_left: ban.left.as_secs_f64(),
+    });
+    Bans {
+        bans: bans.collect(),
     }
 }
 

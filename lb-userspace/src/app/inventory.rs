@@ -15,7 +15,8 @@ use super::{lock, process, selection};
 use crate::config::Config;
 use crate::control::Selection;
 use crate::control::protocol::{
-    ConnectionLog, Drops, Flow, FlowTable, Info, Interface, Payload, Program, Servers, Services,
+    Bans, ConnectionLog, Drops, Flow, FlowTable, Info, Interface, Payload, Program, Servers,
+    Services,
 };
 use crate::control::server::Unavailable;
 use crate::dataplane::DataPlane;
@@ -130,6 +131,18 @@ impl crate::control::Inventory for Inventory {
         Ok(documents::drops(&self.config, &services, |number| {
             packets.get(number as usize).copied().unwrap_or(0)
         }))
+    }
+
+    fn bans(&self) -> Result<Bans, Unavailable> {
+        let (sources, services) = {
+            let reconciler = lock(&self.reconciler);
+            let services = reconciler.services().map(|(id, half)| (id, half.clone()));
+            (
+                reconciler.plane().sources().clone(),
+                services.collect::<HashMap<_, _>>(),
+            )
+        };
+        Ok(documents::bans(&self.config, &services, &sources.bans()))
     }
 
     fn info(&self) -> Result<Info, Unavailable> {

@@ -15,7 +15,7 @@ use super::table::{
 use super::{Failure, not_supported_yet};
 use crate::config;
 use crate::control::protocol::{
-    Drops, Info, ReasonCount, Server, Servers, Service, Services, Traffic, Verdict,
+    Bans, Drops, Info, ReasonCount, Server, Servers, Service, Services, Traffic, Verdict,
 };
 use crate::control::{self, Request, Selection, Show, What};
 use crate::health::ServerHealth;
@@ -52,6 +52,8 @@ enum Topic {
     Flows,
     /// Packets not forwarded, by reason
     Drops,
+    /// Sources that may not connect for a while
+    Bans,
     /// The agent, its interfaces and its memory
     Info,
     #[value(hide = true)]
@@ -66,6 +68,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
         Topic::Servers => What::Servers,
         Topic::Flows => What::Flows,
         Topic::Drops => What::Drops,
+        Topic::Bans => What::Bans,
         Topic::Info => What::Info,
         Topic::Vrrp => return Err(not_supported_yet("show vrrp")),
         Topic::Sync => return Err(not_supported_yet("show sync")),
@@ -122,6 +125,7 @@ fn render(what: What, document: &[u8]) -> Result<String, Failure> {
         What::Servers => servers(&parse::<Servers>(document)?),
         What::Flows => unreachable!("printed as they come"),
         What::Drops => drops(&parse::<Drops>(document)?),
+        What::Bans => bans(&parse::<Bans>(document)?),
         What::Info => info(&parse::<Info>(document)?),
     })
 }
@@ -247,6 +251,16 @@ fn drops(document: &Drops) -> String {
         false => format!("\n{}", table(&columns, &rows)),
     };
     format!("{dropped}{by_service}\n{passed}")
+}
+
+fn bans(document: &Bans) -> String {
+    let columns = [("SERVICE", Left), ("SOURCE", Left), ("LEFT", Right)];
+    let rows = document.bans.iter().map(|ban| {
+        // A ban that is nearly over is shown as one second.
+        let left = seconds(ban.seconds_left.ceil() as u64);
+        vec![ban.service.clone(), ban.source.clone(), left]
+    });
+    table(&columns, &rows.collect::<Vec<_>>())
 }
 
 fn info(document: &Info) -> String {

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::guard;
 use super::place::Places;
 use super::pools::{self, Defaults, Names, claim};
 use super::reader::{Entry, Field, Reader};
@@ -11,6 +13,7 @@ use super::settings::word;
 use super::tree::{Node, Value};
 use super::vocabulary::SERVICE;
 use super::{Balance, Forward, Pool, Protocol, Service};
+use crate::access::AccessList;
 use crate::model::{PoolName, ServiceName};
 
 /// The data path's clock wraps after 52 days, and no timeout may exceed half of that.
@@ -44,6 +47,19 @@ impl Draft<'_> {
 pub(super) struct Taken {
     pub(super) services: Names,
     pub(super) pools: Names,
+    /// The access lists so far, each once.
+    lists: Vec<Arc<AccessList>>,
+}
+
+impl Taken {
+    /// The same list, shared with the services that have it too.
+    fn share(&mut self, list: Arc<AccessList>) -> Arc<AccessList> {
+        if let Some(same) = self.lists.iter().find(|known| **known == list) {
+            return same.clone();
+        }
+        self.lists.push(list.clone());
+        list
+    }
 }
 
 /// One of `services:`.
@@ -110,6 +126,11 @@ pub(super) fn service<'n>(
     }
     let entry = own.or_else(defaults.service.as_ref());
     let idle_timeout = idle_timeout(r, &entry);
+    let access = guard::access(r, &entry);
+    if let (Some(Some(list)), Some(listen)) = (&access, &listen) {
+        guard::warn_of_nobody(r, &entry, listen, list);
+    }
+    let new_flows = guard::new_flows(r, &entry);
     let balance = match word(&entry, "balance") {
         Some("maglev") => Balance::Maglev,
         _ => Balance::RoundRobin,
@@ -130,6 +151,8 @@ pub(super) fn service<'n>(
             forward,
             balance,
             idle_timeout: idle_timeout?,
+            access: access?.map(|list| taken.share(list)),
+            new_flows: new_flows?,
         })
     };
     Some(Draft {
@@ -143,6 +166,8 @@ pub(super) fn service<'n>(
 /// Checks the values of `defaults.service`.
 pub(super) fn defaults(r: &mut Reader<'_>, entry: &Entry<'_>) {
     idle_timeout(r, entry);
+    guard::access(r, entry);
+    guard::new_flows(r, entry);
 }
 
 fn idle_timeout(r: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Duration> {

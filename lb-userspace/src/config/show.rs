@@ -7,6 +7,7 @@ use super::{
     Backups, Balance, Check, Config, Control, DataPlane, Log, LogFormat, LogLevel, NatSource, Pool,
     Server, Service, XdpMode,
 };
+use crate::access::Prefix;
 
 /// YAML that reads back as the same configuration.
 pub fn show(config: &Config) -> String {
@@ -123,6 +124,27 @@ fn service(out: &mut Writer, service: &Service) {
     };
     out.key(2, "balance", balance);
     out.key(2, "idle_timeout", duration::show(service.idle_timeout));
+    let list = service.access.as_deref();
+    match list.and_then(|list| list.allow.as_deref()) {
+        Some(allow) => out.key(2, "allow", prefixes(allow)),
+        None => out.line(2, "# allow: not set, everybody"),
+    }
+    out.key(2, "deny", prefixes(list.map_or(&[], |list| &list.deny)));
+    match &service.new_flows {
+        None => out.line(2, "# new_flows: not set, no limit"),
+        Some(new_flows) => {
+            out.line(2, "new_flows:");
+            out.key(3, "per_source", new_flows.per_source);
+            out.key(3, "burst", new_flows.burst);
+            out.key(3, "ban", duration::show(new_flows.ban));
+        }
+    }
+}
+
+/// On one line, however long.
+fn prefixes(prefixes: &[Prefix]) -> String {
+    let quoted: Vec<String> = prefixes.iter().map(|p| format!("\"{p}\"")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// YAML lines, two spaces a level.

@@ -3,6 +3,7 @@
 mod accepted;
 mod environment;
 mod files;
+mod guard;
 mod host;
 mod mistakes;
 mod random;

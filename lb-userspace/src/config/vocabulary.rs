@@ -179,9 +179,17 @@ table!(
         "idle_timeout": Value,
         "max_flows": Later,
         "on_full": Later,
-        "allow": Later,
-        "deny": Later,
-        "new_flows": Later,
+        "allow": Value,
+        "deny": Value,
+        "new_flows": Value,
+    }
+);
+table!(
+    /// `new_flows:`.
+    NEW_FLOWS, "`new_flows`", {
+        "per_source": Value,
+        "burst": Value,
+        "ban": Value,
     }
 );
 
@@ -228,8 +236,8 @@ table!(
 
 /// All tables, the likeliest place of a stray key first.
 pub(super) static ALL: &[&Table] = &[
-    &SERVER, &CHECK, &POOL, &SERVICE, &DATAPLANE, &CONTROL, &LOG, &VRRP, &FLOW_SYNC, &METRICS,
-    &DEFAULTS, &TOP,
+    &SERVER, &CHECK, &POOL, &SERVICE, &NEW_FLOWS, &DATAPLANE, &CONTROL, &LOG, &VRRP, &FLOW_SYNC,
+    &METRICS, &DEFAULTS, &TOP,
 ];
 
 /// The candidate that was probably meant, if any is close: a letter or, in longer words, two wrong

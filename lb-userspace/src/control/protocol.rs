@@ -79,6 +79,8 @@ pub enum What {
     Flows,
     /// [`Drops`].
     Drops,
+    /// [`Bans`].
+    Bans,
     /// [`Info`].
     Info,
 }
@@ -348,6 +350,24 @@ pub struct Verdict {
     pub packets: u64,
     /// What it means, in one sentence.
     pub description: String,
+}
+
+/// `lb show bans`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bans {
+    /// By service in the order of the configuration, then by source.
+    pub bans: Vec<Ban>,
+}
+
+/// A source that may open no flows of a service for a while.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ban {
+    /// The service.
+    pub service: String,
+    /// The source: an IPv4 address with `/32`, or an IPv6 prefix with `/64`.
+    pub source: String,
+    /// For how many seconds yet.
+    pub seconds_left: f64,
 }
 
 /// `lb show info`.

@@ -18,8 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::protocol::{
-    DEFAULT_FLOW_LIMIT, Drops, FLOWS_BEGIN, Flow, FlowsEnd, Info, Refusal, Request, Selection,
-    Servers, Services, Show, What,
+    Bans, DEFAULT_FLOW_LIMIT, Drops, FLOWS_BEGIN, Flow, FlowsEnd, Info, Refusal, Request,
+    Selection, Servers, Services, Show, What,
 };
 use super::socket::Socket;
 
@@ -50,6 +50,7 @@ pub trait Inventory: Send + Sync + 'static {
         visit: &mut dyn FnMut(Flow) -> ControlFlow<()>,
     ) -> Result<(), Unavailable>;
     fn drops(&self) -> Result<Drops, Unavailable>;
+    fn bans(&self) -> Result<Bans, Unavailable>;
     fn info(&self) -> Result<Info, Unavailable>;
 }
 
@@ -113,6 +114,7 @@ async fn client(mut stream: UnixStream, inventory: Arc<impl Inventory>) -> io::R
         What::Services => read(move || inventory.services()).await,
         What::Servers => read(move || inventory.servers()).await,
         What::Drops => read(move || inventory.drops()).await,
+        What::Bans => read(move || inventory.bans()).await,
         What::Info => read(move || inventory.info()).await,
     };
     write(&mut stream, &document).await

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use lb_common::access::Node;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::ids::Id;
@@ -23,12 +24,15 @@ pub(crate) struct Fake {
     /// Set by the test: packets of each service that were dropped.
     pub(crate) drops: BTreeMap<u16, u64>,
     pub(crate) service_ids: u32,
+    pub(crate) access: BTreeMap<u32, Node>,
+    pub(crate) access_nodes: u32,
 }
 
 impl Fake {
     pub(crate) fn new(ring_slots: u32) -> Self {
         Self {
             ring_slots,
+            access_nodes: lb_common::map::ACCESS_NODES_MIN,
             service_ids: lb_common::map::SERVICE_IDS_MAX,
             ..Self::default()
         }
@@ -76,7 +80,7 @@ impl DataPlane for Fake {
         Ok(())
     }
 
-    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
+    fn clear_service(&mut self, id: ServiceId) -> Result<(), MapError> {
         self.drops.remove(&id.number());
         Ok(())
     }
@@ -101,6 +105,15 @@ impl DataPlane for Fake {
         Ok(())
     }
 
+    fn write_access(&mut self, base: u32, nodes: &[Node]) -> Result<(), MapError> {
+        assert!(
+            base + nodes.len() as u32 <= self.access_nodes,
+            "beyond the map"
+        );
+        self.access.extend((base..).zip(nodes.iter().copied()));
+        Ok(())
+    }
+
     fn put_service(&mut self, key: ServiceKey, service: Service) -> Result<(), MapError> {
         self.services.insert(key, service);
         Ok(())
@@ -117,6 +130,10 @@ impl DataPlane for Fake {
 
     fn ring_slots(&self) -> u32 {
         self.ring_slots
+    }
+
+    fn access_nodes(&self) -> u32 {
+        self.access_nodes
     }
 
     fn service_ids(&self) -> u32 {

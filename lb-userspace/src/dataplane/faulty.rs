@@ -2,6 +2,7 @@
 
 use std::io;
 
+use lb_common::access::Node;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::{DataPlane, MapError, MemberId, RealId, ServiceId};
@@ -70,8 +71,8 @@ impl<D: DataPlane, F: FnMut(&'static str) -> Fate> DataPlane for Faulty<D, F> {
         self.run("clear_counters", |plane| plane.clear_counters(id))
     }
 
-    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
-        self.run("clear_drops", |plane| plane.clear_drops(id))
+    fn clear_service(&mut self, id: ServiceId) -> Result<(), MapError> {
+        self.run("clear_service", |plane| plane.clear_service(id))
     }
 
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError> {
@@ -84,6 +85,10 @@ impl<D: DataPlane, F: FnMut(&'static str) -> Fate> DataPlane for Faulty<D, F> {
 
     fn write_ring(&mut self, base: u32, slots: &[MemberId]) -> Result<(), MapError> {
         self.run("write_ring", |plane| plane.write_ring(base, slots))
+    }
+
+    fn write_access(&mut self, base: u32, nodes: &[Node]) -> Result<(), MapError> {
+        self.run("write_access", |plane| plane.write_access(base, nodes))
     }
 
     fn put_service(&mut self, key: ServiceKey, service: Service) -> Result<(), MapError> {
@@ -100,6 +105,10 @@ impl<D: DataPlane, F: FnMut(&'static str) -> Fate> DataPlane for Faulty<D, F> {
 
     fn ring_slots(&self) -> u32 {
         self.plane.ring_slots()
+    }
+
+    fn access_nodes(&self) -> u32 {
+        self.plane.access_nodes()
     }
 
     fn service_ids(&self) -> u32 {

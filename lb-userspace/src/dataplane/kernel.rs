@@ -12,12 +12,14 @@ mod load;
 mod mapping;
 mod maps;
 mod offload;
+mod sources;
 
 use std::io;
 use std::time::Duration;
 
 use aya::Ebpf;
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use lb_common::access::Node;
 use lb_common::event::Tally;
 use lb_common::flow::Bucket;
 use lb_common::map;
@@ -31,6 +33,7 @@ pub use events::Events;
 pub use flows::{FlowFilter, FlowRecord, FlowTables, now};
 pub use load::load_programs;
 pub use mapping::Mapping;
+pub use sources::{Ban, Sources};
 
 /// In this time expiry looks at every flow once.
 const ROUND: Duration = Duration::from_secs(10);
@@ -47,6 +50,8 @@ pub struct Kernel {
     counts: Mapping<Counts>,
     ring: Mapping<u32>,
     sweep: Mapping<Sweep>,
+    access: Mapping<Node>,
+    sources: Sources,
     /// Length of [`map::SERVICE_DROPS`].
     service_ids: u32,
     event_tally: Mapping<Tally>,
@@ -78,6 +83,11 @@ impl Kernel {
     /// The flow tables, to read without asking anybody.
     pub fn flows(&self) -> &FlowTables {
         &self.flows
+    }
+
+    /// What sources have opened, to read without asking anybody.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The interfaces that the program is attached to.

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
+use crate::access::Prefix;
 use crate::config::{
     Backups, Check, Control, DataPlane, Forward, Log, LogFormat, LogLevel, Probe, Protocol, XdpMode,
 };
@@ -59,6 +60,8 @@ fn service(name: &str, pool: &str, listen: &[&str]) -> Service {
         forward: Forward::Nat,
         balance: Balance::RoundRobin,
         idle_timeout: Duration::from_secs(3600),
+        access: None,
+        new_flows: None,
     }
 }
 
@@ -340,4 +343,62 @@ fn a_service_on_both_families_has_a_ring_for_each() {
     };
     assert_eq!(servers(Family::V4), ["a", "b"]);
     assert_eq!(servers(Family::V6), ["e"]);
+}
+
+#[test]
+fn an_access_list_is_for_the_families_that_it_restricts() {
+    let mut config = config();
+    let prefix = Prefix::host(IpAddr::from([10, 6, 6, 6]));
+    config.services[0].access = Some(Arc::new(AccessList {
+        allow: None,
+        deny: vec![prefix],
+    }));
+    config.services[0].listen = vec![
+        "192.0.2.1:80".parse().unwrap(),
+        "[2001:db8::1]:80".parse().unwrap(),
+    ];
+    config.pools[0]
+        .servers
+        .push(server("v6", "[2001:db8::2]:80"));
+    let state = desired(&config, &HealthView::default(), &Network::default());
+    let lists: Vec<bool> = state
+        .services
+        .values()
+        .map(|s| s.access.is_some())
+        .collect();
+    assert_eq!(lists, [true, false]);
+}
+
+#[test]
+fn limits_are_told_in_nanoseconds() {
+    let mut config = config();
+    let new_flows = |text: &str| {
+        let text = format!(
+            "services: [{{ name: s, listen: \"192.0.2.1:80\", servers: [{{ name: a, address: \
+             \"10.0.0.1:80\" }}], new_flows: {text} }}]"
+        );
+        let source = crate::config::Source::new("lb.yaml", &text);
+        let config = crate::config::parse(vec![source], &|_| None)
+            .unwrap()
+            .config;
+        config.services[0].new_flows
+    };
+    let mut limit = |text: &str| {
+        config.services[0].new_flows = new_flows(text);
+        let state = desired(&config, &HealthView::default(), &Network::default());
+        state.services.values().next().unwrap().limit
+    };
+    let expected = Limit {
+        interval: 10_000_000,
+        burst: 2_000_000_000,
+        ban: 120_000_000_000,
+    };
+    assert_eq!(
+        limit("{ per_source: 100/s, burst: 200, ban: 2m }"),
+        expected
+    );
+    // The largest that can be written down.
+    let longest = limit("{ per_source: 1/h, burst: 1000000, ban: 576h }");
+    assert_eq!(longest.burst / longest.interval, 1_000_000);
+    assert!(u64::MAX - longest.burst > longest.burst);
 }

@@ -1,12 +1,13 @@
 //! Gives ids and slices to what is wanted and has none. Touches no map.
 
-use lb_common::map::{RING, SNAT};
+use lb_common::map::{ACCESS, RING, SNAT};
 
 use super::books::{
-    Books, MemberEntry, RealEntry, Record, Ring, RingContent, ServiceEntry, SourceSet,
+    Books, ListSet, MemberEntry, RealEntry, Record, Ring, RingContent, ServiceEntry, SourceSet,
 };
 use super::id_pool::IdPool;
 use super::{MemberKey, ReconcileError};
+use crate::access::trie;
 use crate::dataplane::MemberId;
 use crate::dataplane::ids::Id;
 use crate::desired::{Algorithm, DesiredService, DesiredState};
@@ -50,6 +51,25 @@ pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec
                 replaced: Vec::new(),
             };
             books.services.insert(name.clone(), entry);
+        }
+        if let Some(list) = &service.access
+            && books.list_set(list, name.family).is_none()
+        {
+            let nodes = trie(list, name.family);
+            let len = nodes.len() as u32;
+            match books.access.allocate(len) {
+                Some(slice) => books.lists.push(ListSet {
+                    slice,
+                    list: list.clone(),
+                    family: name.family,
+                    nodes,
+                }),
+                None => failed.push(ReconcileError::NoRoom {
+                    map: ACCESS,
+                    len,
+                    wanted: format!("the access list of service {name}"),
+                }),
+            }
         }
         for key in member_keys(name, service) {
             if !books.members.contains_key(&key)

@@ -1,17 +1,20 @@
 //! The account of what the maps say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
+use lb_common::access::Node;
 use lb_common::map::SNAT_MAX;
 use lb_common::service::{Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::MemberKey;
 use super::id_pool::IdPool;
 use super::step::Step;
+use crate::access::AccessList;
 use crate::dataplane::{MemberId, RealId, ServiceId};
 use crate::desired::Algorithm;
-use crate::model::{RealKey, ServiceHalf};
+use crate::model::{Family, RealKey, ServiceHalf};
 use crate::ring::{Share, Slice, Slices};
 
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Books {
     pub(super) member_ids: IdPool<MemberId>,
     pub(super) services: BTreeMap<ServiceHalf, ServiceEntry>,
     pub(super) service_ids: IdPool<ServiceId>,
+    pub(super) lists: Vec<ListSet>,
+    pub(super) access: Slices,
     /// Listening addresses and address marks, whosever they are: one may pass from one service to
     /// another.
     pub(super) entries: BTreeMap<ServiceKey, Record<Service>>,
@@ -102,6 +107,27 @@ pub(super) struct SourceSet {
     pub(super) written: bool,
 }
 
+/// The part of an access list that is of one family, shared by all services that have the list.
+#[derive(Debug)]
+pub(super) struct ListSet {
+    pub(super) slice: Slice,
+    pub(super) list: Arc<AccessList>,
+    pub(super) family: Family,
+    /// What is to be written; nothing once it was.
+    pub(super) nodes: Vec<Node>,
+}
+
+impl ListSet {
+    pub(super) fn is_written(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// What services say that refer to it.
+    pub(super) const fn reference(&self) -> u32 {
+        self.slice.base() + 1
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Ring {
     pub(super) slice: Slice,
@@ -128,7 +154,7 @@ impl Ring {
 }
 
 impl Books {
-    pub(super) fn new(ring_slots: u32, service_ids: u32) -> Self {
+    pub(super) fn new(ring_slots: u32, access_nodes: u32, service_ids: u32) -> Self {
         let service_ids = u16::try_from(service_ids).unwrap_or(u16::MAX);
         Self {
             ports: BTreeMap::new(),
@@ -140,6 +166,8 @@ impl Books {
             member_ids: IdPool::new(),
             services: BTreeMap::new(),
             service_ids: IdPool::below(service_ids),
+            lists: Vec::new(),
+            access: Slices::new(access_nodes),
             entries: BTreeMap::new(),
             rings: Slices::new(ring_slots),
             resting: BTreeMap::new(),
@@ -151,18 +179,26 @@ impl Books {
         self.sources.iter().find(|set| set.sources == sources)
     }
 
+    /// What the data path has, or will have, of a list.
+    pub(super) fn list_set(&self, list: &Arc<AccessList>, family: Family) -> Option<&ListSet> {
+        self.lists
+            .iter()
+            .find(|set| set.family == family && set.list == *list)
+    }
+
     /// Lets slices that have rested be used again.
     pub(super) fn settle(&mut self, now: Instant) {
         for base in self.rings.settle(now) {
             self.resting.remove(&base);
         }
         self.snat.settle(now);
+        self.access.settle(now);
     }
 
     pub(super) fn next_settling(&self) -> Option<Instant> {
-        [self.rings.next_settling(), self.snat.next_settling()]
+        [&self.rings, &self.snat, &self.access]
             .into_iter()
-            .flatten()
+            .filter_map(Slices::next_settling)
             .min()
     }
 
@@ -200,7 +236,16 @@ impl Books {
                 self.members.remove(key);
                 self.member_ids.free(*id);
             }
-            Step::ClearDrops { service, .. } => {
+            Step::WriteAccess { base, .. } => {
+                for set in self
+                    .lists
+                    .iter_mut()
+                    .filter(|set| set.slice.base() == *base)
+                {
+                    set.nodes = Vec::new();
+                }
+            }
+            Step::ClearService { service, .. } => {
                 if let Some(service) = self.services.get_mut(service) {
                     service.cleared = true;
                 }
@@ -254,7 +299,10 @@ impl Books {
             Step::PutService { key, .. } | Step::RemoveService { key } => {
                 self.entries.entry(*key).or_default().unsure = true;
             }
-            Step::WriteSources { .. } | Step::ClearDrops { .. } | Step::WriteRing { .. } => {}
+            Step::WriteSources { .. }
+            | Step::WriteAccess { .. }
+            | Step::ClearService { .. }
+            | Step::WriteRing { .. } => {}
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use lb_common::limit::Limit;
 use lb_common::service::{Member, Real, Service, ServiceKey};
 
 use super::assign::member_keys;
-use super::books::{Books, Record, Ring, SourceSet};
+use super::books::{Books, ListSet, Record, Ring, SourceSet};
 use super::step::Step;
 use crate::dataplane::ids::Id;
 use crate::dataplane::{MemberId, wire};
@@ -19,7 +20,8 @@ pub(super) enum Stage {
     Sources,
     Reals,
     Members,
-    Drops,
+    NewServices,
+    Access,
     Rings,
     Services,
     RemoveServices,
@@ -30,12 +32,13 @@ pub(super) enum Stage {
 
 impl Stage {
     /// What is referred to comes before what refers to it, and goes after it.
-    pub(super) const ORDER: [Self; 11] = [
+    pub(super) const ORDER: [Self; 12] = [
         Self::Ports,
         Self::Sources,
         Self::Reals,
         Self::Members,
-        Self::Drops,
+        Self::NewServices,
+        Self::Access,
         Self::Rings,
         Self::Services,
         Self::RemoveServices,
@@ -57,7 +60,8 @@ pub(super) fn plan(
         Stage::Sources => write_sources(books, desired),
         Stage::Reals => put_reals(books, desired),
         Stage::Members => put_members(books, desired),
-        Stage::Drops => clear_drops(books, desired),
+        Stage::NewServices => clear_services(books, desired),
+        Stage::Access => write_access(books, desired),
         Stage::Rings => write_rings(books, desired),
         Stage::Services => put_services(books, desired),
         Stage::RemoveServices => remove_services(books, desired),
@@ -157,6 +161,7 @@ fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {
                 real: real.id.number(),
                 service: service_id.number(),
                 idle_timeout: service.idle_timeout,
+                limited: (service.limit != Limit::default()).into(),
                 ..Member::default()
             };
             if entry.record.held.is_none() {
@@ -169,14 +174,30 @@ fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {
     steps
 }
 
-fn clear_drops(books: &Books, desired: &DesiredState) -> Vec<Step> {
+fn write_access(books: &Books, desired: &DesiredState) -> Vec<Step> {
+    let wanted = |set: &&ListSet| {
+        let mut services = desired.services.iter();
+        services.any(|(name, service)| {
+            name.family == set.family && service.access.as_ref() == Some(&set.list)
+        })
+    };
+    let sets = books.lists.iter().filter(|set| !set.is_written());
+    sets.filter(wanted)
+        .map(|set| Step::WriteAccess {
+            base: set.slice.base(),
+            nodes: set.nodes.clone(),
+        })
+        .collect()
+}
+
+fn clear_services(books: &Books, desired: &DesiredState) -> Vec<Step> {
     let entries = desired.services.keys().filter_map(|name| {
         let entry = books.services.get(name)?;
         Some((name, entry))
     });
     entries
         .filter(|(_, entry)| !entry.cleared)
-        .map(|(name, entry)| Step::ClearDrops {
+        .map(|(name, entry)| Step::ClearService {
             service: name.clone(),
             id: entry.id,
         })
@@ -225,10 +246,27 @@ fn put_services(books: &Books, desired: &DesiredState) -> Vec<Step> {
             ring_base: ring.slice.base(),
             ring_len: ring.slice.len(),
             idle_timeout: wanted.idle_timeout,
+            blind: wanted.blind.into(),
+            limit: wanted.limit,
             ..Service::default()
         };
+        let list = wanted.access.as_ref().map(|list| {
+            let set = books.list_set(list, name.family);
+            set.filter(|set| set.is_written()).map(ListSet::reference)
+        });
         for key in &wanted.listen {
-            put(*key, service);
+            let held = books.entries.get(key).and_then(|record| record.held);
+            let access = match list {
+                None => 0,
+                Some(Some(reference)) => reference,
+                // The list could not be written. Whoever is served goes on with the list that there
+                // is; nobody is served without the list that there should be.
+                Some(None) => match held {
+                    Some(held) if held.id == service.id => held.access,
+                    _ => continue,
+                },
+            };
+            put(*key, Service { access, ..service });
         }
     }
     let mark = Service::default();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lb_common::service::Service;
 
-use super::books::{Books, Record, Ring, SourceSet};
+use super::books::{Books, ListSet, Record, Ring, SourceSet};
 use crate::dataplane::ids::Id;
 use crate::desired::DesiredState;
 
@@ -13,6 +13,7 @@ pub(super) fn release(books: &mut Books, desired: &DesiredState, now: Instant) {
     release_rings(books, desired, now);
     release_services(books, desired);
     release_sources(books, desired, now);
+    release_lists(books, desired, now);
 }
 
 /// Whether something waits for flows to end before it can go.
@@ -100,5 +101,27 @@ fn release_sources(books: &mut Books, desired: &DesiredState, now: Instant) {
     books.sources = keep;
     for set in free {
         books.snat.free_after_grace(set.slice, now);
+    }
+}
+
+fn release_lists(books: &mut Books, desired: &DesiredState, now: Instant) {
+    if books.entries.values().any(|entry| entry.unsure) {
+        return;
+    }
+    let wanted = |set: &ListSet| {
+        let mut services = desired.services.iter();
+        let mut entries = books.entries.values().filter_map(|entry| entry.held);
+        services.any(|(name, service)| {
+            name.family == set.family && service.access.as_ref() == Some(&set.list)
+        }) || entries.any(|held| held.access == set.reference())
+    };
+    let (keep, free): (Vec<_>, Vec<_>) = books.lists.drain(..).partition(wanted);
+    books.lists = keep;
+    for set in free {
+        if set.is_written() {
+            books.access.free_after_grace(set.slice, now);
+        } else {
+            books.access.free(set.slice);
+        }
     }
 }

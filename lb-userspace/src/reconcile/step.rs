@@ -1,5 +1,6 @@
 //! Single changes to the maps.
 
+use lb_common::access::Node;
 use lb_common::service::{Member, Port, Real, Service, ServiceKey, SnatSource};
 
 use super::MemberKey;
@@ -44,8 +45,12 @@ pub(super) enum Step {
         key: MemberKey,
         id: MemberId,
     },
+    WriteAccess {
+        base: u32,
+        nodes: Vec<Node>,
+    },
     /// A new service: what its id counted before is none of its.
-    ClearDrops {
+    ClearService {
         service: ServiceHalf,
         id: ServiceId,
     },
@@ -78,7 +83,8 @@ impl Step {
             }
             Self::PutMember { id, member, .. } => plane.put_member(*id, *member),
             Self::RemoveMember { id, .. } => plane.remove_member(*id),
-            Self::ClearDrops { id, .. } => plane.clear_drops(*id),
+            Self::WriteAccess { base, nodes } => plane.write_access(*base, nodes),
+            Self::ClearService { id, .. } => plane.clear_service(*id),
             Self::WriteRing { base, slots, .. } => plane.write_ring(*base, slots),
             Self::PutService { key, service } => plane.put_service(*key, *service),
             Self::RemoveService { key } => plane.remove_service(*key),

@@ -4,10 +4,13 @@ mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use lb_common::limit::Limit;
 use lb_common::service::{Mode, Port, SnatSource};
 
 use super::*;
+use crate::access::{AccessList, Prefix};
 use crate::config::Protocol;
 use crate::dataplane::wire;
 use crate::desired::{Algorithm, DesiredReal, DesiredRing, DesiredService, Way};
@@ -46,6 +49,8 @@ struct Wanted {
     shares: Vec<(u8, u16)>,
     algorithm: Algorithm,
     idle_timeout: u32,
+    /// Which of some access lists; zero: none.
+    list: u8,
 }
 
 impl Wanted {
@@ -57,8 +62,16 @@ impl Wanted {
             shares: servers.iter().map(|&server| (server, 1)).collect(),
             algorithm: Algorithm::RoundRobin,
             idle_timeout: 1000,
+            list: 0,
         }
     }
+}
+
+/// Access list number `list`; the larger, the longer.
+fn access(list: u8) -> Option<Arc<AccessList>> {
+    let deny = (0..list).map(|i| Prefix::host(IpAddr::from([10 + i, 0, i, list])));
+    let list_of = |deny| AccessList { allow: None, deny };
+    (list > 0).then(|| Arc::new(list_of(deny.collect())))
 }
 
 /// A desired state of these services, all servers reached by interface 3 from NAT sources that
@@ -99,6 +112,12 @@ fn state(services: &[Wanted], sources: u8) -> DesiredState {
                 .map(|&port| wire::service_key(SocketAddr::new(vip, port), Protocol::Tcp))
                 .collect::<BTreeSet<_>>(),
             idle_timeout: wanted.idle_timeout,
+            access: access(wanted.list),
+            limit: Limit {
+                interval: wanted.list.into(),
+                ..Limit::default()
+            },
+            blind: false,
             members: wanted
                 .members
                 .iter()

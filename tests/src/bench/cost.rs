@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use lb_common::flow::FlowKey;
 
 use super::flows::{Direction, Family, new_keys};
 use super::report::{Series, Table, grouped, progress};
@@ -13,9 +14,9 @@ use super::{Effort, FLOWS, go_on, stay_on_one_cpu};
 const IFINDEX: u32 = 1;
 
 /// What was measured of one kind of packet.
-struct Cost {
-    balancer: Series,
-    floor: Series,
+pub(super) struct Cost {
+    pub(super) balancer: Series,
+    pub(super) floor: Series,
 }
 
 pub(super) fn run(effort: Effort) -> Result<()> {
@@ -69,7 +70,7 @@ fn family<A: Family>(
         }
         progress(&format!("{}, {}", row[0], grouped(flows.into())));
         // Not all of the table's capacity: the last flows of a full one would be refused.
-        row.push(cell(&opens::<A>(world, effort, flows / 8 * 7)?));
+        row.push(cell(&opens(world, effort, &new_keys::<A>(flows / 8 * 7))?));
     }
     table.row(row);
     progress("");
@@ -100,8 +101,13 @@ fn acks<A: Family>(world: &mut World, effort: Effort, flows: u32) -> Result<Cost
 }
 
 /// SYNs of clients that have no flow: a server is chosen, a source port found, both entries made.
-fn opens<A: Family>(world: &mut World, effort: Effort, flows: u32) -> Result<Cost> {
-    world.aim(&new_keys::<A>(flows))?;
+pub(super) fn opens<A: Family>(
+    world: &mut World,
+    effort: Effort,
+    keys: &[FlowKey<A>],
+) -> Result<Cost> {
+    let flows = keys.len() as u32;
+    world.aim(keys)?;
     let mut cost = Cost {
         balancer: Series::default(),
         floor: Series::default(),
@@ -125,13 +131,13 @@ fn opens<A: Family>(world: &mut World, effort: Effort, flows: u32) -> Result<Cos
 }
 
 impl Cost {
-    fn push(&mut self, balancer: Duration, floor: Duration) {
+    pub(super) fn push(&mut self, balancer: Duration, floor: Duration) {
         self.balancer.push(balancer.as_nanos() as f64);
         self.floor.push(floor.as_nanos() as f64);
     }
 }
 
-fn cell(cost: &Cost) -> String {
+pub(super) fn cell(cost: &Cost) -> String {
     let net = cost.balancer.minus(&cost.floor);
     format!("{:.0} ({:.0})", net.median(), net.min())
 }

@@ -1,7 +1,7 @@
 //! The flows that packets are measured with, and their entries in the table.
 
 use std::cell::UnsafeCell;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
@@ -43,7 +43,7 @@ impl Direction {
 }
 
 /// An address family as benchmarks use it.
-pub(super) trait Family: Address + Default + 'static {
+pub(super) trait Family: Address + Default + aya::Pod {
     const NAME: &'static str;
     /// 4 or 6.
     const NUMBER: u16;
@@ -54,6 +54,20 @@ pub(super) trait Family: Address + Default + 'static {
     /// The program that makes them.
     const ENTRY: &'static str;
 
+    /// What the balancer calls it.
+    const FAMILY: lb_userspace::model::Family;
+    /// The program that looks the packet's source up in an access list.
+    const LIST: &'static str;
+    /// The same with the kernel's trie for prefixes, and that trie.
+    const KERNEL_TRIE: &'static str;
+    const KERNEL_TRIE_MAP: &'static str;
+    /// Lengths that prefixes in lists have, each as often as it is here.
+    const LENGTHS: [u8; 8];
+
+    /// The address that these bits begin with.
+    fn from_bits(bits: u128) -> Self;
+    /// An address somewhere, out of random bits.
+    fn ip(bits: u128) -> IpAddr;
     /// Address number `host` of network number `net`.
     fn address(net: u8, host: u32) -> Self;
     fn mapped(self) -> [u32; 4];
@@ -69,6 +83,19 @@ impl Family for u32 {
     const ETHERTYPE: u16 = 0x0800;
     const KEYS: &'static str = "KEYS4";
     const ENTRY: &'static str = "bench_entry4";
+    const FAMILY: lb_userspace::model::Family = lb_userspace::model::Family::V4;
+    const LIST: &'static str = "bench_list4";
+    const KERNEL_TRIE: &'static str = "bench_lpm4";
+    const KERNEL_TRIE_MAP: &'static str = "LPM4";
+    const LENGTHS: [u8; 8] = [14, 16, 20, 22, 24, 24, 24, 32];
+
+    fn from_bits(bits: u128) -> Self {
+        ((bits >> 96) as u32).to_be()
+    }
+
+    fn ip(bits: u128) -> IpAddr {
+        Ipv4Addr::from_bits((bits >> 96) as u32).into()
+    }
 
     fn address(net: u8, host: u32) -> Self {
         let [_, b, c, d] = host.to_be_bytes();
@@ -99,6 +126,22 @@ impl Family for [u64; 2] {
     const ETHERTYPE: u16 = 0x86dd;
     const KEYS: &'static str = "KEYS6";
     const ENTRY: &'static str = "bench_entry6";
+    const FAMILY: lb_userspace::model::Family = lb_userspace::model::Family::V6;
+    const LIST: &'static str = "bench_list6";
+    const KERNEL_TRIE: &'static str = "bench_lpm6";
+    const KERNEL_TRIE_MAP: &'static str = "LPM6";
+    const LENGTHS: [u8; 8] = [29, 32, 32, 40, 44, 48, 48, 64];
+
+    fn from_bits(bits: u128) -> Self {
+        let octets = bits.to_be_bytes();
+        let half = |i: usize| u64::from_ne_bytes(std::array::from_fn(|j| octets[8 * i + j]));
+        [half(0), half(1)]
+    }
+
+    fn ip(bits: u128) -> IpAddr {
+        // Global unicast, as all that are in use (RFC 4291, section 2.4).
+        Ipv6Addr::from_bits(0x2_u128 << 124 | bits >> 4).into()
+    }
 
     fn address(net: u8, host: u32) -> Self {
         let [a, b] = [host >> 16, host & 0xffff].map(|part| part as u16);

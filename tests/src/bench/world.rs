@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use aya::maps::lpm_trie::{self, LpmTrie};
 use aya::maps::{Array, ProgramArray};
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
+use lb_common::access::Node;
 use lb_common::addr::Address;
 use lb_common::flow::{BUCKET_SLOTS, FlowKey, Origin};
+use lb_common::limit::Limit;
 use lb_common::map;
 use lb_common::service::{Member, Mode, Pick, Port, Real, Service, ServiceKey, SnatSource};
 use lb_common::time;
 use lb_common::verdict::{DropReason, PassReason};
+use lb_userspace::access::Prefix;
 
 use super::flows::{self, Common, Family, FlowTable, SERVERS, SERVICE_PORT, SNAT_PORTS, SNATS};
 use crate::plane::{Mapped, Plane, Sizes, XdpMd};
@@ -58,7 +62,12 @@ pub(super) struct World {
     pub(super) plane: Plane,
     pub(super) bench: Ebpf,
     ifindex: u32,
+    /// Nodes of access lists written so far.
+    lists: u32,
 }
+
+/// Nodes, and prefixes, that there is room for.
+const LISTS: u32 = 400_000;
 
 impl World {
     /// A balancer on one interface, with a table for `capacity` flows of each family.
@@ -69,6 +78,7 @@ impl World {
             buckets4: buckets,
             buckets6: buckets,
             cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            access: LISTS,
             ..Sizes::default()
         })?;
         let macs: [u8; 12] = std::array::from_fn(|i| [LB_MAC, PEER_MAC].as_flattened()[i]);
@@ -76,15 +86,28 @@ impl World {
             .override_global("FRAME_MACS", &macs, true)
             .map_max_entries("KEYS4", capacity)
             .map_max_entries("KEYS6", capacity)
+            .map_max_entries("LIST", LISTS)
+            .map_max_entries("LPM4", LISTS)
+            .map_max_entries("LPM6", LISTS)
             .load(BENCH)
             .context("cannot load the programs that measure")?;
-        for name in ["bench_entry4", "bench_entry6", "bench_floor", "bench_sink"] {
+        for name in [
+            "bench_entry4",
+            "bench_entry6",
+            "bench_floor",
+            "bench_sink",
+            "bench_list4",
+            "bench_list6",
+            "bench_lpm4",
+            "bench_lpm6",
+        ] {
             program(&mut bench, name)?.load()?;
         }
         let mut world = Self {
             plane,
             bench,
             ifindex,
+            lists: 0,
         };
         let (mac_head, mac_tail) = split(LB_MAC);
         let port = Port {
@@ -105,10 +128,9 @@ impl World {
         let macs = [PEER_MAC, LB_MAC].concat();
         let ethernet =
             std::array::from_fn(|i| u32::from_ne_bytes(std::array::from_fn(|j| macs[4 * i + j])));
-        let idle_timeout = time::ticks(24 * 3600);
         let first = first_server::<A>();
         // Each family has its own part of every array.
-        let [snat_base, ring_base] = [SNATS, SERVERS].map(|n| if A::NUMBER == 4 { 0 } else { n });
+        let snat_base = if A::NUMBER == 4 { 0 } else { SNATS };
         let sources: Vec<_> = (0..SNATS)
             .map(|number| SnatSource {
                 addr: flows::snat::<A>(number).mapped(),
@@ -134,7 +156,7 @@ impl World {
             let member = Member {
                 real: id,
                 service: A::NUMBER,
-                idle_timeout,
+                idle_timeout: IDLE,
                 weight: 1,
                 gauge: id,
                 service_gauge: SERVICE_GAUGE,
@@ -142,8 +164,13 @@ impl World {
             };
             plane.set_real(id, real)?;
             plane.set_member(id, member)?;
-            plane.set_ring(ring_base + number, &[id.into()])?;
+            plane.set_ring(ring_base::<A>() + number, &[id.into()])?;
         }
+        self.serve::<A>(0, Limit::default())
+    }
+
+    /// Describes one family's service, with an access list and a limit.
+    pub(super) fn serve<A: Family>(&mut self, access: u32, limit: Limit) -> Result<()> {
         let key = ServiceKey {
             addr: flows::vip::<A>().mapped(),
             port: SERVICE_PORT.to_be(),
@@ -153,13 +180,53 @@ impl World {
         let service = Service {
             id: A::NUMBER,
             pick: Pick::HashTuple as u8,
-            ring_base,
+            ring_base: ring_base::<A>(),
             ring_len: SERVERS,
-            idle_timeout,
+            idle_timeout: IDLE,
             gauge: SERVICE_GAUGE,
+            access,
+            limit,
             ..Service::default()
         };
-        plane.set_service(key, service)
+        self.plane.set_service(key, service)
+    }
+
+    /// Adds an access list to the balancer's; gives what a service says to refer to it.
+    pub(super) fn add_list(&mut self, nodes: &[Node]) -> u32 {
+        self.plane.set_access(self.lists, nodes);
+        let reference = self.lists + 1;
+        self.lists += nodes.len() as u32;
+        reference
+    }
+
+    /// Writes the list of the programs that do nothing but look up.
+    pub(super) fn write_list(&mut self, nodes: &[Node]) -> Result<()> {
+        let map = Mapped::<Node>::new(&self.bench, "LIST")?;
+        for (index, node) in (0..).zip(nodes) {
+            // SAFETY: in the mapping; no program runs.
+            unsafe { map.pointer(index).write(*node) };
+        }
+        Ok(())
+    }
+
+    /// Adds prefixes to the kernel's trie.
+    pub(super) fn write_kernel_trie<A: Family>(&mut self, prefixes: &[Prefix]) -> Result<()> {
+        let map = self.bench.map_mut(A::KERNEL_TRIE_MAP);
+        let map = map.with_context(|| format!("no map {}", A::KERNEL_TRIE_MAP))?;
+        let mut trie = LpmTrie::<_, A, u32>::try_from(map)?;
+        for prefix in prefixes {
+            let key = lpm_trie::Key::new(prefix.length().into(), A::from_bits(prefix.bits()));
+            trie.insert(&key, 1, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Look-ups that found nothing, since this was last asked.
+    pub(super) fn not_found(&mut self) -> Result<u64> {
+        let map = self.bench.map("NOT_FOUND").context("no map NOT_FOUND")?;
+        let count = Array::<_, u64>::try_from(map)?.get(&0, 0)?;
+        set(&mut self.bench, "NOT_FOUND", 0, 0_u64)?;
+        Ok(count)
     }
 
     /// One family's flow table.
@@ -211,6 +278,7 @@ impl World {
         match candidate {
             Candidate::Balancer => program(self.plane.ebpf(), map::PROGRAM),
             Candidate::Floor => program(&mut self.bench, "bench_floor"),
+            Candidate::Other(name) => program(&mut self.bench, name),
         }
     }
 
@@ -322,6 +390,8 @@ pub(super) enum Candidate {
     Balancer,
     /// A program that does nothing but `return XDP_TX`.
     Floor,
+    /// One of the programs that measure.
+    Other(&'static str),
 }
 
 /// A program of an object by name.
@@ -356,6 +426,14 @@ pub(super) fn frame<A: Family>(flags: Flags) -> Vec<u8> {
 fn split(mac: [u8; 6]) -> (u32, u16) {
     let [a, b, c, d, e, f] = mac;
     (u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]))
+}
+
+/// Ticks after which an open flow may be forgotten.
+const IDLE: u32 = time::ticks(24 * 3600);
+
+/// Where a family's ring starts.
+fn ring_base<A: Family>() -> u32 {
+    if A::NUMBER == 4 { 0 } else { SERVERS }
 }
 
 /// Member and real id of a family's first server.

@@ -12,6 +12,7 @@ Usage: cargo xtask bench [PART...] [--quick]
   cost      Nanoseconds per packet, at 1 to a million flows.
   pps       Packets per second through a virtual interface, beside a program that only turns them
             around.
+  prefixes  Access lists of one to 100,000 prefixes, beside the kernel's own trie.
   redis     redis-benchmark straight to a server, through lb, and through HAProxy if it is installed.
   memory    Verified instructions of the programs, memory of the agent, bytes per flow.
   --quick   Fewer rounds: figures to work with, not to publish.

@@ -7,6 +7,7 @@ mod bulk;
 mod choice;
 mod command_line;
 mod failure;
+mod guard;
 mod leftovers;
 mod lifecycle;
 mod maglev;

@@ -9,12 +9,14 @@
     reason = "`from_client` and `to_client` say which way a packet goes and convert nothing"
 )]
 
+mod access;
 mod decap;
 mod events;
 mod evict;
 mod expire;
 mod frame;
 mod fuzz;
+mod limit;
 mod open;
 mod parse;
 mod ports;

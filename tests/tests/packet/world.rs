@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::addr;
 use lb_common::flow::Origin;
+use lb_common::limit::Limit;
 use lb_common::service::{Member, Mode, Pick, Port, Real, Service, ServiceKey, SnatSource};
 use lb_common::time;
 use lb_tests::netns::Mac;
@@ -58,6 +59,12 @@ pub(crate) struct World {
     pub(crate) plane: Plane,
     pub(crate) front: u32,
     pub(crate) back: u32,
+    /// The service's access list ([`Service::access`]); takes effect with [`World::listen`].
+    pub(crate) access: u32,
+    /// The service's limit; likewise, and with [`World::set_server`].
+    pub(crate) limit: Limit,
+    /// [`Service::blind`]; takes effect with [`World::listen`].
+    pub(crate) blind: bool,
 }
 
 /// Runs a case in a fresh world of each family.
@@ -106,6 +113,9 @@ impl World {
             plane,
             front: ports.front,
             back: ports.back,
+            access: 0,
+            limit: Limit::default(),
+            blind: false,
         };
         world.set_port(world.front, FRONT, MTU);
         world.set_port(world.back, BACK, MTU);
@@ -167,6 +177,7 @@ impl World {
             weight: 1,
             gauge: server,
             service_gauge: SERVICE_GAUGE,
+            limited: (self.limit != Limit::default()).into(),
             ..Member::default()
         }
     }
@@ -218,6 +229,9 @@ impl World {
             ring_len: members.len() as u32,
             idle_timeout: IDLE,
             gauge: SERVICE_GAUGE,
+            access: self.access,
+            limit: self.limit,
+            blind: self.blind.into(),
             ..Service::default()
         };
         let key = self.service_key();

@@ -98,6 +98,9 @@ fn serving(servers: &[&str]) -> DesiredState {
     let service = DesiredService {
         listen: Default::default(),
         idle_timeout: 0,
+        access: None,
+        limit: lb_common::limit::Limit::default(),
+        blind: false,
         members: Default::default(),
         ring: DesiredRing {
             algorithm: Algorithm::RoundRobin,

@@ -55,6 +55,9 @@ services:
     forward: nat
     balance: roundrobin
     idle_timeout: 24h
+    # allow: not set, everybody
+    deny: []
+    # new_flows: not set, no limit
 "#;
     assert_eq!(show(&config), expected);
     round_trip(&config);
@@ -112,9 +115,20 @@ prop_compose! {
             prop::sample::select(vec!["first", "all"]),
             prop::sample::select(vec!["roundrobin", "maglev"]),
             prop::sample::select(vec!["auto", "[10.1.1.1, \"2001:db8::1\"]"]),
+            prop::sample::select(vec![
+                "",
+                ", allow: 10.0.0.0/8",
+                ", deny: [10.6.6.6, \"2001:db8::/32\"]",
+                ", allow: [\"::/0\", 0.0.0.0/0], deny: []",
+            ]),
+            prop::sample::select(vec![
+                "",
+                ", new_flows: { per_source: 100/s }",
+                ", new_flows: { per_source: 7/h, burst: 1, ban: 1m30s }",
+            ]),
         ),
     ) -> String {
-        let (xdp, level, format, backups, balance, nat) = words;
+        let (xdp, level, format, backups, balance, nat, access, limit) = words;
         let high = low.saturating_add(span);
         let mut servers_text = String::new();
         for (i, server) in servers.iter().enumerate() {
@@ -128,7 +142,7 @@ prop_compose! {
              log: {{ level: {level}, format: {format}, connections: {connections} }}\n\
              pools:\n- name: p\n  backups: {backups}\n  servers:\n{servers_text}\
              services:\n- {{ name: s, listen: [\"192.0.2.1:80\", \"192.0.2.1:81\"], pool: p, \
-             balance: {balance}, idle_timeout: {idle}ms }}\n"
+             balance: {balance}, idle_timeout: {idle}ms{access}{limit} }}\n"
         )
     }
 }

@@ -43,6 +43,10 @@ impl Inventory for Fake {
         Ok(Drops::default())
     }
 
+    fn bans(&self) -> Result<Bans, Unavailable> {
+        Ok(Bans::default())
+    }
+
     fn info(&self) -> Result<Info, Unavailable> {
         Err("the map cannot be read".into())
     }

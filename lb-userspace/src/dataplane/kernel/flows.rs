@@ -180,7 +180,12 @@ where
 
 /// The data path's tick, read from the clock that it reads.
 pub fn now() -> u32 {
-    time::tick(nanos(libc::CLOCK_MONOTONIC_COARSE))
+    time::tick(coarse_nanos())
+}
+
+/// The same clock in ns.
+pub(super) fn coarse_nanos() -> u64 {
+    nanos(libc::CLOCK_MONOTONIC_COARSE)
 }
 
 /// The clock by which the data path notes when flows began, in ns.

@@ -12,9 +12,9 @@ use lb_common::hash::HashKey;
 use lb_common::map;
 
 use super::flows::Table;
-use super::{FlowTables, Kernel, LoadError, Mapping};
+use super::{FlowTables, Kernel, LoadError, Mapping, Sources};
 use crate::config::Config;
-use crate::desired::{ring_slots, service_ids};
+use crate::desired::{access_nodes, ring_slots, service_ids};
 
 /// Entries that a flow takes: one a direction.
 const ENTRIES: u64 = 2;
@@ -71,6 +71,7 @@ impl Kernel {
             .map_max_entries(map::FLOWS6, buckets6)
             .map_max_entries(map::RING, ring_slots(config))
             .map_max_entries(map::SERVICE_DROPS, service_ids)
+            .map_max_entries(map::ACCESS, access_nodes(config))
             .load(crate::OBJECT)?;
         load_programs(&mut ebpf)?;
         Ok(Self {
@@ -81,6 +82,8 @@ impl Kernel {
             counts: Mapping::new(array(&ebpf, map::COUNTS)?, map::COUNTS)?,
             ring: Mapping::new(array(&ebpf, map::RING)?, map::RING)?,
             sweep: Mapping::new(array(&ebpf, map::SWEEP)?, map::SWEEP)?,
+            access: Mapping::new(array(&ebpf, map::ACCESS)?, map::ACCESS)?,
+            sources: Sources::new(Mapping::new(array(&ebpf, map::SOURCES)?, map::SOURCES)?),
             service_ids,
             event_tally: Mapping::new(array(&ebpf, map::EVENT_TALLY)?, map::EVENT_TALLY)?,
             interfaces: Vec::new(),

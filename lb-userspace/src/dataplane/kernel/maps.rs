@@ -5,6 +5,7 @@ use std::io;
 use aya::Pod;
 use aya::maps::xdp::XdpMapError;
 use aya::maps::{Array, DevMapHash, HashMap, MapError as AyaError, PerCpuArray};
+use lb_common::access::Node;
 use lb_common::map;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats};
 use lb_common::verdict::{ServiceDrops, VERDICT_COUNTERS};
@@ -166,8 +167,10 @@ impl DataPlane for Kernel {
         self.clear::<Stats>(map::STATS, index)
     }
 
-    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
-        self.clear::<ServiceDrops>(map::SERVICE_DROPS, id.number().into())
+    fn clear_service(&mut self, id: ServiceId) -> Result<(), MapError> {
+        self.clear::<ServiceDrops>(map::SERVICE_DROPS, id.number().into())?;
+        self.sources.forget(id);
+        Ok(())
     }
 
     fn put_member(&mut self, id: MemberId, member: Member) -> Result<(), MapError> {
@@ -182,6 +185,15 @@ impl DataPlane for Kernel {
         for (index, id) in (base..).zip(slots) {
             if !self.ring.write(index, id.number().into()) {
                 return Err(beyond(map::RING, index, self.ring.len()));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_access(&mut self, base: u32, nodes: &[Node]) -> Result<(), MapError> {
+        for (index, &node) in (base..).zip(nodes) {
+            if !self.access.write(index, node) {
+                return Err(beyond(map::ACCESS, index, self.access.len()));
             }
         }
         Ok(())
@@ -206,6 +218,10 @@ impl DataPlane for Kernel {
 
     fn ring_slots(&self) -> u32 {
         self.ring.len()
+    }
+
+    fn access_nodes(&self) -> u32 {
+        self.access.len()
     }
 
     fn service_ids(&self) -> u32 {

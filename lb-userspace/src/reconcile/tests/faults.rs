@@ -32,9 +32,17 @@ fn meaning(fake: &Fake) -> String {
             })
             .collect();
         servers.sort();
+        // Which of the addresses that the lists are about it admits.
+        let admits = |host: u8| {
+            let node = |index| fake.access.get(&(service.access - 1 + index));
+            let address = u32::from_be_bytes([10 + host / 8, 0, host / 8, host % 8]);
+            service.access == 0
+                || lb_common::access::admits(u64::from(address) << 32, 0, node).expect("a node")
+        };
+        let admitted: Vec<u8> = (0..64).filter(|host| admits(*host)).collect();
         lines.push(format!(
-            "{key:?} pick {} {} {servers:?}",
-            service.pick, service.idle_timeout
+            "{key:?} pick {} {} {servers:?} {admitted:?} {:?}",
+            service.pick, service.idle_timeout, service.limit
         ));
     }
     lines.push(format!("{:?}", fake.ports));
@@ -84,6 +92,13 @@ fn story() -> Vec<DesiredState> {
     two[0].shares.push((5, 3));
     two[1].algorithm = Algorithm::Maglev { len: 16 };
     states.push(state(&two, 3));
+    two[0].list = 3;
+    two[1].list = 1;
+    states.push(state(&two, 3));
+    two[0].list = 5;
+    two[1].list = 5;
+    states.push(state(&two, 3));
+    two[0].list = 0;
     two[0].listen = vec![81, 82];
     two[1].listen = vec![80];
     two[1].idle_timeout = 7;
@@ -182,13 +197,15 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         proptest::collection::vec((1..=6_u8, 1..=2_u16), 0..5),
         algorithm,
         1..3_u32,
+        0..6_u8,
     )
-        .prop_map(|(members, shares, algorithm, idle_timeout)| Wanted {
+        .prop_map(|(members, shares, algorithm, idle_timeout, list)| Wanted {
             listen: Vec::new(),
             members: members.into_iter().collect(),
             shares,
             algorithm,
             idle_timeout,
+            list,
         })
 }
 

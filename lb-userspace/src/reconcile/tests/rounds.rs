@@ -291,3 +291,62 @@ fn services_beyond_the_counters_are_left_out() {
     // The address mark and the first service.
     assert_eq!(reconciler.plane().services.len(), 2);
 }
+
+#[test]
+fn services_with_the_same_list_share_its_nodes_and_others_have_their_own() {
+    let mut reconciler = reconciler();
+    let mut services = [80, 81, 82].map(|port| Wanted::round_robin(port, &[1]));
+    for (service, list) in services.iter_mut().zip([2, 2, 1]) {
+        service.list = list;
+    }
+    let now = Instant::now();
+    done(&reconciler.reconcile(&state(&services, 1), now));
+    let accesses = |reconciler: &Reconciler<Fake>| {
+        let services = &reconciler.plane().services;
+        let services = services.values().filter(|service| service.id != 0);
+        services.map(|service| service.access).collect::<Vec<_>>()
+    };
+    let [first, second, third] = *accesses(&reconciler) else {
+        panic!()
+    };
+    assert!(first == second && third != first && first != 0 && third != 0);
+    // Nothing is written again for a service that takes up a list that there is.
+    services[2].list = 2;
+    assert_eq!(done(&reconciler.reconcile(&state(&services, 1), now)), 1);
+    assert_eq!(accesses(&reconciler), [first; 3]);
+    for service in &mut services {
+        service.list = 0;
+    }
+    done(&reconciler.reconcile(&state(&services, 1), now));
+    assert_eq!(accesses(&reconciler), [0; 3]);
+}
+
+#[test]
+fn a_list_without_room_keeps_the_old_one_and_the_ring_changes_all_the_same() {
+    let mut fake = Fake::new(RING_SLOTS);
+    fake.access_nodes = 3;
+    let mut reconciler = Reconciler::new(fake);
+    let now = Instant::now();
+    let mut service = Wanted::round_robin(80, &[1, 2]);
+    service.list = 1;
+    done(&reconciler.reconcile(&state(&[service.clone()], 1), now));
+    let of_service = |reconciler: &Reconciler<Fake>| {
+        let services = &reconciler.plane().services;
+        *services.values().find(|service| service.id == 1).unwrap()
+    };
+    let access = of_service(&reconciler).access;
+    service.list = 5;
+    service.shares = vec![(2, 1)];
+    let report = reconciler.reconcile(&state(&[service.clone()], 1), now);
+    let [ReconcileError::NoRoom { map: "ACCESS", .. }] = &*report.failed else {
+        panic!("{:?}", report.failed)
+    };
+    let held = of_service(&reconciler);
+    assert_eq!((held.access, held.ring_len), (access, 1));
+    // A new service is not served without the list that it should have.
+    let mut new = Wanted::round_robin(81, &[1]);
+    new.list = 5;
+    let _ = reconciler.reconcile(&state(&[service, new], 1), now);
+    let services = reconciler.plane().services.values();
+    assert!(!services.into_iter().any(|service| service.id == 2));
+}

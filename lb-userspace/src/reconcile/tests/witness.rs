@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use lb_common::access::Node;
 use lb_common::service::{Counts, Member, Mode, Port, Real, Service, ServiceKey, SnatSource};
 
 use crate::dataplane::fake::Fake;
@@ -21,6 +22,8 @@ pub(super) struct Witness {
     eligible: BTreeMap<ServiceKey, BTreeSet<RealKey>>,
     /// When a ring slice was last shown to packets, by base and length.
     shown: BTreeMap<(u32, u32), Instant>,
+    /// When an access list was last shown to packets, by the index of its root and its length.
+    lists: BTreeMap<(u32, u32), Instant>,
     /// Members that have flows: nobody may touch their entries.
     pub(super) with_flows: BTreeMap<u16, RealKey>,
 }
@@ -32,6 +35,7 @@ impl Witness {
             now,
             eligible: BTreeMap::new(),
             shown: BTreeMap::new(),
+            lists: BTreeMap::new(),
             with_flows: BTreeMap::new(),
         }
     }
@@ -78,12 +82,28 @@ impl Witness {
             .collect()
     }
 
+    /// How many nodes an access list has; panics if one was never written.
+    fn list_len(&self, root: u32) -> u32 {
+        let (mut next, mut len) = (0, 1);
+        while next < len {
+            let node = self.fake.access.get(&(root + next));
+            let node = node.unwrap_or_else(|| panic!("no node {next} of list {root}"));
+            len = len.max(node.first_child + node.children.count_ones());
+            next += 1;
+        }
+        len
+    }
+
     fn look(&mut self) -> Result<(), MapError> {
         for service in self.fake.services.values() {
             self.servers(service);
             if service.ring_len > 0 {
                 self.shown
                     .insert((service.ring_base, service.ring_len), self.now);
+            }
+            if service.access != 0 {
+                let root = service.access - 1;
+                self.lists.insert((root, self.list_len(root)), self.now);
             }
         }
         for (member, server) in &self.with_flows {
@@ -159,10 +179,10 @@ impl DataPlane for Witness {
         self.look()
     }
 
-    fn clear_drops(&mut self, id: ServiceId) -> Result<(), MapError> {
+    fn clear_service(&mut self, id: ServiceId) -> Result<(), MapError> {
         let used = |service: &Service| service.id == id.number();
         assert!(!self.fake.services.values().any(used), "{id} is in use");
-        self.fake.clear_drops(id)?;
+        self.fake.clear_service(id)?;
         self.look()
     }
 
@@ -185,6 +205,18 @@ impl DataPlane for Witness {
             );
         }
         self.fake.write_ring(base, slots)?;
+        self.look()
+    }
+
+    fn write_access(&mut self, base: u32, nodes: &[Node]) -> Result<(), MapError> {
+        for ((shown, len), when) in &self.lists {
+            let apart = shown + len <= base || base + nodes.len() as u32 <= *shown;
+            assert!(
+                apart || *when + GRACE <= self.now,
+                "a packet may be reading nodes {shown}+{len}"
+            );
+        }
+        self.fake.write_access(base, nodes)?;
         self.look()
     }
 
@@ -213,6 +245,10 @@ impl DataPlane for Witness {
 
     fn ring_slots(&self) -> u32 {
         self.fake.ring_slots()
+    }
+
+    fn access_nodes(&self) -> u32 {
+        self.fake.access_nodes()
     }
 
     fn service_ids(&self) -> u32 {
