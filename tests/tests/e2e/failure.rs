@@ -18,8 +18,6 @@ const CLIENTS: usize = 20;
 const CHECK_PORT: u16 = 8001;
 /// How long a client waits before it tries again; a SYN is sent again after a second.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Between a client's connections, so that the machine has time for the rest.
-const PAUSE: Duration = Duration::from_millis(10);
 /// Long enough that each client connects many times.
 const WHILE: Duration = Duration::from_millis(500);
 
@@ -157,10 +155,7 @@ async fn keep_busy(address: SocketAddr, done: &AtomicBool) -> Vec<Attempt> {
     while let Some(attempted) = clients.join_next().await {
         attempts.push(attempted.unwrap());
         if !done.load(Ordering::Relaxed) {
-            clients.spawn(async move {
-                tokio::time::sleep(PAUSE).await;
-                attempt(address).await
-            });
+            clients.spawn(async move { attempt(address).await });
         }
     }
     attempts.sort_by_key(|attempt| attempt.started);
