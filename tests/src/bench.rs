@@ -5,6 +5,7 @@
 
 mod cost;
 mod flows;
+mod listing;
 mod memory;
 mod pps;
 mod prefixes;
@@ -33,16 +34,19 @@ pub enum Part {
     Redis,
     /// Verified instructions and memory.
     Memory,
+    /// `lb show flows` at a million.
+    Listing,
 }
 
 impl Part {
     /// All parts, in the order in which they run.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Cost,
         Self::Pps,
         Self::Prefixes,
         Self::Redis,
         Self::Memory,
+        Self::Listing,
     ];
 
     /// The name on the command line.
@@ -53,6 +57,7 @@ impl Part {
             Self::Prefixes => "prefixes",
             Self::Redis => "redis",
             Self::Memory => "memory",
+            Self::Listing => "listing",
         }
     }
 }
@@ -98,6 +103,7 @@ pub fn run(part: Part, effort: Effort, lb: &Path) -> Result<()> {
         Part::Prefixes => prefixes::run(effort),
         Part::Redis => redis::run(effort, lb),
         Part::Memory => memory::run(lb),
+        Part::Listing => listing::run(effort, lb),
     }
 }
 

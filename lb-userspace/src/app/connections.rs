@@ -66,7 +66,7 @@ fn follow(mut events: Events, reconciler: &Mutex<Reconciler<Kernel>>, ended: &At
         // Read first: what is told before it is set is still written.
         let last = ended.load(Ordering::Relaxed);
         let mut names = None;
-        while let Some(event) = events.next() {
+        for event in &mut events {
             let names = names.get_or_insert_with(|| names_of(reconciler));
             if let Some(closed) = Closed::new(&event) {
                 closed.write(names);

@@ -15,6 +15,7 @@ Usage: cargo xtask bench [PART...] [--quick]
   prefixes  Access lists of one to 100,000 prefixes, beside the kernel's own trie.
   redis     redis-benchmark straight to a server, through lb, and through HAProxy if it is installed.
   memory    Verified instructions of the programs, memory of the agent, bytes per flow.
+  listing   `lb show flows`, filtered and whole, where there are a million.
   --quick   Fewer rounds: figures to work with, not to publish.
 
 All parts unless named.

@@ -36,8 +36,17 @@ impl Events {
         unsafe { libc::poll(&raw mut poll, 1, millis) };
     }
 
-    /// The oldest event that has not been read.
-    pub fn next(&mut self) -> Option<Event> {
+    /// How many were written and lost since the programs were loaded.
+    pub fn tally(&self) -> Tally {
+        self.tally.read(0).unwrap_or_default()
+    }
+}
+
+/// Events that have not been read, the oldest first; there may be more after the end.
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
         loop {
             let record = self.buffer.next()?;
             if record.len() != size_of::<Event>() {
@@ -49,11 +58,6 @@ impl Events {
                 return Some(event);
             }
         }
-    }
-
-    /// How many were written and lost since the programs were loaded.
-    pub fn tally(&self) -> Tally {
-        self.tally.read(0).unwrap_or_default()
     }
 }
 

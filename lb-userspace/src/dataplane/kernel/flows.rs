@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use lb_common::addr::Address;
 use lb_common::event::{Account, Traffic};
 use lb_common::flow::{BUCKET_SLOTS, Bucket, FlowKey, Slot, State, Word, split_ports};
+use lb_common::map;
 use lb_common::time::{self, TICK_NANOS};
 
 use super::load::array;
@@ -27,7 +28,7 @@ pub struct FlowTables {
 
 /// One family's table and what stands beside it.
 #[derive(Debug)]
-pub(super) struct Table<A> {
+struct Table<A> {
     buckets: Mapping<Bucket<A>>,
     starts: Mapping<u64>,
     /// One value for each entry, or a single one: no accounts are kept.
@@ -73,11 +74,14 @@ pub struct FlowFilter {
 }
 
 impl FlowTables {
-    pub(super) fn new(v4: Table<u32>, v6: Table<[u64; 2]>) -> Self {
-        Self {
+    /// Maps the tables of these programs.
+    pub fn new(ebpf: &Ebpf) -> Result<Self, LoadError> {
+        let v4 = Table::new(ebpf, [map::FLOWS4, map::STARTS4, map::ACCOUNTS4])?;
+        let v6 = Table::new(ebpf, [map::FLOWS6, map::STARTS6, map::ACCOUNTS6])?;
+        Ok(Self {
             v4: Arc::new(v4),
             v6: Arc::new(v6),
-        }
+        })
     }
 
     /// The IPv4 table.
@@ -107,7 +111,7 @@ where
     Bucket<A>: Pod,
 {
     /// Maps table, starts and accounts, which have these names.
-    pub(super) fn new(ebpf: &Ebpf, names: [&'static str; 3]) -> Result<Self, LoadError> {
+    fn new(ebpf: &Ebpf, names: [&'static str; 3]) -> Result<Self, LoadError> {
         let [buckets, starts, accounts] = names;
         Ok(Self {
             buckets: Mapping::new(array(ebpf, buckets)?, buckets)?,

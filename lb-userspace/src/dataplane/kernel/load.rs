@@ -11,7 +11,6 @@ use lb_common::flow::BUCKET_SLOTS;
 use lb_common::hash::HashKey;
 use lb_common::map;
 
-use super::flows::Table;
 use super::{FlowTables, Kernel, LoadError, Mapping, Sources};
 use crate::config::Config;
 use crate::desired::{access_nodes, ring_slots, service_ids};
@@ -75,10 +74,7 @@ impl Kernel {
             .load(crate::OBJECT)?;
         load_programs(&mut ebpf)?;
         Ok(Self {
-            flows: FlowTables::new(
-                Table::new(&ebpf, [map::FLOWS4, map::STARTS4, map::ACCOUNTS4])?,
-                Table::new(&ebpf, [map::FLOWS6, map::STARTS6, map::ACCOUNTS6])?,
-            ),
+            flows: FlowTables::new(&ebpf)?,
             counts: Mapping::new(array(&ebpf, map::COUNTS)?, map::COUNTS)?,
             ring: Mapping::new(array(&ebpf, map::RING)?, map::RING)?,
             sweep: Mapping::new(array(&ebpf, map::SWEEP)?, map::SWEEP)?,
