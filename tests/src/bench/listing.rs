@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use lb_common::flow::State;
 use lb_userspace::config::{self, prefix};
-use lb_userspace::control::protocol::{Drops, Flow, Info, Servers, Services};
+use lb_userspace::control::protocol::{Bans, Drops, Flow, Info, Servers, Services};
 use lb_userspace::control::server::{Inventory, Unavailable};
 use lb_userspace::control::{Selection, Socket, serve};
 use lb_userspace::dataplane::kernel::{FlowFilter, FlowTables};
@@ -155,6 +155,10 @@ impl Inventory for Million {
 
     fn drops(&self) -> Result<Drops, Unavailable> {
         Ok(Drops::default())
+    }
+
+    fn bans(&self) -> Result<Bans, Unavailable> {
+        Ok(Bans::default())
     }
 
     fn info(&self) -> Result<Info, Unavailable> {
