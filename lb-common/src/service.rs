@@ -178,6 +178,8 @@ pub struct Member {
     pub redispatches: u16,
     /// Copy of [`Service::stick`].
     pub stick: u32,
+    /// 1: the service has a [`Service::limit`], and is to know which flows were completed.
+    pub limited: u32,
 }
 
 /// Most servers that a flow may leave before one answers it: as many as its entry can name while it
@@ -204,8 +206,6 @@ pub struct Stick {
     pub member: u16,
     /// Always zero.
     pub zero: u16,
-    /// 1: the service has a [`Service::limit`], and is to know which flows were completed.
-    pub limited: u32,
 }
 
 /// Value of [`crate::map::REALS`], by real id (0 is none): one server and how to reach it. A server

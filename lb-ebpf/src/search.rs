@@ -64,10 +64,14 @@ fn first(service: &Service, search: impl Fn(u32, u32) -> Option<u32>) -> Option<
         last
     };
     let before = hash::reduce(random(), last - SEARCH);
-    let found = search(SEARCH + before, ROOM).or_else(|| search(last, ROOM));
-    let next = found.unwrap_or(last + SEARCH);
+    if let Some(found) = search(SEARCH + before, ROOM)
+        && found < last
+    {
+        return Some(found);
+    }
+    let found = search(last, ROOM);
     // SAFETY: a map value.
-    unsafe { hint.write_volatile(next as u64) };
+    unsafe { hint.write_volatile(found.unwrap_or(last + SEARCH) as u64) };
     found
 }
 

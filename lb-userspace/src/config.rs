@@ -6,6 +6,7 @@
 mod address;
 mod assemble;
 mod check;
+mod choosing;
 mod diagnostic;
 pub mod duration;
 mod environment;
@@ -178,6 +179,8 @@ pub struct Server {
     pub backup: bool,
     /// `false`: gets no new flows, as if drained at start.
     pub enabled: bool,
+    /// Most active flows, over all services; `None`: no limit.
+    pub maxconn: Option<NonZeroU32>,
     /// How it is probed.
     pub check: Check,
 }
@@ -221,6 +224,12 @@ pub struct Service {
     pub forward: Forward,
     /// How a server is chosen.
     pub balance: Balance,
+    /// Whether, and for how long, clients go to the server that they had last.
+    pub stick: Option<Stick>,
+    /// Whether a SYN that its server refuses or leaves unanswered tries another server.
+    pub redispatch: bool,
+    /// How many flows it may have, and what becomes of more.
+    pub limit: Limit,
     /// After which an open flow without packets may be forgotten.
     pub idle_timeout: Duration,
     /// Who may connect; `None`: everybody. Services with the same list share it.
@@ -305,6 +314,64 @@ impl Forward {
 pub enum Balance {
     /// In turn, smoothly by weight.
     RoundRobin,
-    /// By consistent hash of the connection's addresses and ports.
-    Maglev,
+    /// The server with the fewest active flows for its weight.
+    LeastConn,
+    /// By consistent hash of the client's address.
+    Source,
+    /// By consistent hash of what [`Hash`] says.
+    Maglev(Hash),
+    /// The first server, in the order of the configuration, that is below its `maxconn`.
+    First,
+    /// By chance, by weight.
+    Random,
+}
+
+/// `services[].hash`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// The connection's addresses and ports.
+    Tuple,
+    /// The client's address alone.
+    Source,
+}
+
+/// `services[].stick`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stick {
+    /// How long a client's address keeps its server after its last connection opened.
+    pub source: Duration,
+    /// How many addresses are remembered.
+    pub size: u32,
+}
+
+/// `services[].max_flows` and `on_full`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Most active flows; `None`: no limit.
+    pub max_flows: Option<NonZeroU32>,
+    /// What becomes of a flow beyond that, or one that no server has room for.
+    pub on_full: OnFull,
+}
+
+/// `services[].on_full`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// Its SYN is dropped: the client repeats it.
+    Wait,
+    /// It is answered with a RST.
+    Reset,
+}
+
+impl Balance {
+    /// The word by which the configuration knows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "roundrobin",
+            Self::LeastConn => "leastconn",
+            Self::Source => "source",
+            Self::Maglev(_) => "maglev",
+            Self::First => "first",
+            Self::Random => "random",
+        }
+    }
 }

@@ -16,7 +16,7 @@ use std::io;
 use lb_common::access::Node;
 use lb_common::service::{Counts, Member, Port, Real, Service, ServiceKey, SnatSource};
 
-pub use ids::{MemberId, RealId, ServiceId};
+pub use ids::{GaugeId, MemberId, RealId, ServiceId};
 
 /// What the agent writes to the maps.
 pub trait DataPlane {

@@ -7,19 +7,22 @@ mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::limit::Limit;
 use lb_common::map::RING_SLOTS;
-use lb_common::service::{Mode, Pick, Port, ServiceKey, SnatSource};
+use lb_common::service::{Mode, Pick, Port, REDISPATCHES, ServiceKey, SnatSource};
 use lb_common::time::TICK_NANOS;
 
 pub use eligible::eligible;
 pub use room::{access_nodes, service_ids};
 
 use crate::access::AccessList;
-use crate::config::{Balance, Config, NatSource, NewFlows, Pool, Protocol, Server, Service};
+use crate::config::{
+    Balance, Config, Hash, NatSource, NewFlows, OnFull, Pool, Protocol, Server, Service,
+};
 use crate::dataplane::wire;
 use crate::health::HealthView;
 use crate::model::{Family, RealKey, ServerKey, ServiceHalf};
@@ -78,6 +81,23 @@ pub struct DesiredService {
     pub members: BTreeMap<ServerKey, RealKey>,
     /// Which of them get new flows, and how.
     pub ring: DesiredRing,
+    /// Most active flows of those that have a limit.
+    pub maxconn: BTreeMap<ServerKey, u32>,
+    /// What else is considered when a flow opens.
+    pub policy: Policy,
+}
+
+/// What a service has besides its ring to say about a new flow. Zero is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Most active flows, of both address families together.
+    pub max_flows: u32,
+    /// Whether a flow that there is no room for is answered with a RST.
+    pub reset_when_full: bool,
+    /// Ticks for which a client keeps its server.
+    pub stick: u32,
+    /// How often a flow may leave a server that does not take it.
+    pub redispatches: u16,
 }
 
 /// How a service's new flows are shared out.
@@ -87,6 +107,8 @@ pub struct DesiredRing {
     pub algorithm: Algorithm,
     /// The servers that get new flows and their weights, none zero.
     pub shares: BTreeMap<ServerKey, u16>,
+    /// The same servers in the order of the configuration.
+    pub order: Vec<ServerKey>,
 }
 
 /// How a ring is built and read.
@@ -94,11 +116,19 @@ pub struct DesiredRing {
 pub enum Algorithm {
     /// Smooth weighted round-robin, in turn.
     RoundRobin,
-    /// A Maglev table, by hash of the connection.
+    /// A Maglev table, by hash.
     Maglev {
         /// Slots.
         len: u32,
+        /// Of what.
+        hash: Hash,
     },
+    /// Each server once, in the order of the configuration: the one with the fewest flows.
+    LeastFlows,
+    /// Likewise: the first one with room.
+    First,
+    /// Smooth weighted round-robin, by chance.
+    Random,
 }
 
 impl Algorithm {
@@ -106,7 +136,15 @@ impl Algorithm {
     pub const fn pick(self) -> Pick {
         match self {
             Self::RoundRobin => Pick::Next,
-            Self::Maglev { .. } => Pick::HashTuple,
+            Self::Maglev {
+                hash: Hash::Tuple, ..
+            } => Pick::HashTuple,
+            Self::Maglev {
+                hash: Hash::Source, ..
+            } => Pick::HashSource,
+            Self::LeastFlows => Pick::LeastFlows,
+            Self::First => Pick::First,
+            Self::Random => Pick::Random,
         }
     }
 }
@@ -157,6 +195,13 @@ fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> 
         pool.servers.iter().filter(reached)
     };
     let listen = service.listen.iter();
+    let maglev = |hash| Algorithm::Maglev {
+        len: maglev::table_len(servers().count()),
+        hash,
+    };
+    let shares: Vec<(ServerKey, u16)> = eligible(pool, family, mode, health)
+        .map(|server| (key(server), server.weight.as_u16()))
+        .collect();
     DesiredService {
         listen: listen
             .filter(|listen| Family::of(listen) == family)
@@ -178,15 +223,46 @@ fn half(service: &Service, pool: &Pool, family: Family, health: &HealthView) -> 
         ring: DesiredRing {
             algorithm: match service.balance {
                 Balance::RoundRobin => Algorithm::RoundRobin,
-                Balance::Maglev => Algorithm::Maglev {
-                    len: maglev::table_len(servers().count()),
-                },
+                Balance::Maglev(hash) => maglev(hash),
+                Balance::Source => maglev(Hash::Source),
+                Balance::LeastConn => Algorithm::LeastFlows,
+                Balance::First => Algorithm::First,
+                Balance::Random => Algorithm::Random,
             },
-            shares: eligible(pool, family, mode, health)
-                .map(|server| (key(server), server.weight.as_u16()))
-                .collect(),
+            order: shares.iter().map(|(key, _)| key.clone()).collect(),
+            shares: shares.iter().cloned().collect(),
+        },
+        maxconn: servers()
+            .filter_map(|server| Some((key(server), server.maxconn?.get())))
+            .collect(),
+        policy: policy(service, shares.len()),
+    }
+}
+
+/// What `service` says about a new flow, while `servers` of its servers take new flows.
+fn policy(service: &Service, servers: usize) -> Policy {
+    let others = u16::try_from(servers.saturating_sub(1)).unwrap_or(u16::MAX);
+    Policy {
+        max_flows: service.limit.max_flows.map_or(0, NonZeroU32::get),
+        reset_when_full: service.limit.on_full == OnFull::Reset,
+        stick: service.stick.map_or(0, |stick| ticks(stick.source)),
+        // Where there is no other server, the client is told at once.
+        redispatches: if service.redispatch {
+            others.min(REDISPATCHES)
+        } else {
+            0
         },
     }
+}
+
+/// Clients whose servers are remembered, over all services.
+pub fn sticks(config: &Config) -> u32 {
+    let sizes = config
+        .services
+        .iter()
+        .filter_map(|service| service.stick)
+        .map(|stick| stick.size);
+    sizes.fold(0, u32::saturating_add)
 }
 
 /// Slots for the rings of all services in `config`: each as long as it can get, three times over,
@@ -201,8 +277,9 @@ pub fn ring_slots(config: &Config) -> u32 {
             .find(|pool| pool.name == service.pool)
             .map_or(0, |pool| pool.servers.len());
         let ring = match service.balance {
-            Balance::RoundRobin => servers.max(smooth::MAX_LEN) as u32,
-            Balance::Maglev => maglev::table_len(servers),
+            Balance::RoundRobin | Balance::Random => servers.max(smooth::MAX_LEN) as u32,
+            Balance::Maglev(_) | Balance::Source => maglev::table_len(servers),
+            Balance::LeastConn | Balance::First => servers as u32,
         };
         ring.saturating_mul(families.len() as u32)
     };

@@ -24,9 +24,9 @@ mod step;
 
 use std::time::{Duration, Instant};
 
-use crate::dataplane::{DataPlane, MapError, MemberId, RealId, ServiceId};
+use crate::dataplane::{DataPlane, GaugeId, MapError, MemberId, RealId, ServiceId};
 use crate::desired::DesiredState;
-use crate::model::{RealKey, ServerKey, ServiceHalf};
+use crate::model::{RealKey, ServerKey, ServiceHalf, ServiceName};
 use books::Books;
 use plan::Stage;
 
@@ -100,6 +100,15 @@ pub enum ReconcileError {
         /// For what.
         wanted: String,
     },
+}
+
+/// Whose active flows a gauge counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GaugeOf {
+    /// A server's, over all services.
+    Server(ServerKey),
+    /// A service's, over both address families.
+    Service(ServiceName),
 }
 
 impl<D: DataPlane> Reconciler<D> {
@@ -182,6 +191,11 @@ impl<D: DataPlane> Reconciler<D> {
     /// Every server that flows may carry.
     pub fn reals(&self) -> impl Iterator<Item = (RealId, RealKey)> {
         self.books.reals.iter().map(|(key, real)| (real.id, *key))
+    }
+
+    /// Every gauge.
+    pub fn gauges(&self) -> impl Iterator<Item = (GaugeId, &GaugeOf)> {
+        self.books.gauges.iter().map(|(of, id)| (*id, of))
     }
 
     /// Every service.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use lb_common::service::{Counts, Stats};
 use lb_common::verdict::{DropReason, PassReason, ServiceDrops};
 
-use crate::config::{self, Balance, Config};
+use crate::config::{self, Config};
 use crate::control::protocol::{
     self, Ban, Bans, Check, Drops, FlowCounts, ReasonCount, Server, Servers, Service, Services,
     Traffic, Verdict, Via,
@@ -17,6 +18,7 @@ use crate::health::driver::Statuses;
 use crate::health::{ServerHealth, Status};
 use crate::model::{ServerKey, ServiceHalf, ServiceName};
 use crate::neighbour::{Mac, Network};
+use crate::reconcile::GaugeOf;
 
 /// What the data path has counted for one server as one service uses it.
 #[derive(Clone, Debug)]
@@ -27,8 +29,16 @@ pub(super) struct Tally {
     pub(super) stats: Stats,
 }
 
+/// Active flows of servers and services.
+pub(super) type Active = BTreeMap<GaugeOf, u64>;
+
 /// `lb show services`.
-pub(super) fn services(config: &Config, statuses: &Statuses, tallies: &[Tally]) -> Services {
+pub(super) fn services(
+    config: &Config,
+    statuses: &Statuses,
+    tallies: &[Tally],
+    active: &Active,
+) -> Services {
     let service = |service: &config::Service| {
         let pool = config.pools.iter().find(|pool| pool.name == service.pool);
         let servers = pool.map_or(&[][..], |pool| &pool.servers);
@@ -39,19 +49,20 @@ pub(super) fn services(config: &Config, statuses: &Statuses, tallies: &[Tally]) 
             };
             server.enabled && is_up(statuses.get(&key))
         };
-        let (flows, traffic) = sum(tallies.iter().filter(|tally| tally.service == service.name));
+        let (mut flows, traffic) =
+            sum(tallies.iter().filter(|tally| tally.service == service.name));
+        let gauge = GaugeOf::Service(service.name.clone());
+        flows.active_flows = active.get(&gauge).copied().unwrap_or(0);
         Service {
             name: service.name.to_string(),
             listen: service.listen.clone(),
             protocol: service.protocol.word().to_owned(),
             forward: service.forward.word().to_owned(),
-            balance: match service.balance {
-                Balance::RoundRobin => "roundrobin".to_owned(),
-                Balance::Maglev => "maglev".to_owned(),
-            },
+            balance: service.balance.name().to_owned(),
             pool: service.pool.to_string(),
             servers_up: servers.iter().filter(up).count() as u64,
             servers_total: servers.len() as u64,
+            max_flows: service.limit.max_flows.map(NonZeroU32::get),
             flows,
             traffic,
         }
@@ -67,6 +78,7 @@ pub(super) fn servers(
     statuses: &Statuses,
     network: &Network,
     tallies: &[Tally],
+    active: &Active,
     now: Instant,
 ) -> Servers {
     let pools = config.pools.iter();
@@ -77,7 +89,9 @@ pub(super) fn servers(
             server: server.name.clone(),
         };
         let status = statuses.get(&key);
-        let (flows, traffic) = sum(tallies.iter().filter(|tally| tally.server == key));
+        let (mut flows, traffic) = sum(tallies.iter().filter(|tally| tally.server == key));
+        let gauge = GaugeOf::Server(key);
+        flows.active_flows = active.get(&gauge).copied().unwrap_or(0);
         Server {
             pool: pool.to_string(),
             name: server.name.to_string(),
@@ -92,6 +106,7 @@ pub(super) fn servers(
             weight: server.weight.as_u16(),
             backup: server.backup,
             enabled: server.enabled,
+            maxconn: server.maxconn.map(NonZeroU32::get),
             flows,
             traffic,
             via: via(network, server.address.ip()),
@@ -215,6 +230,7 @@ fn sum<'a>(tallies: impl Iterator<Item = &'a Tally>) -> (FlowCounts, Traffic) {
         flows.open_flows += counts.open;
         flows.flows += counts.flows;
         flows.flows_opened_total += counts.opened_total;
+        flows.connect_failures_total += counts.failed_total;
         traffic.packets_in += stats.packets_in;
         traffic.bytes_in += stats.bytes_in;
         traffic.packets_out += stats.packets_out;

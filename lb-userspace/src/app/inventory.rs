@@ -10,7 +10,7 @@ use lb_common::ABI_VERSION;
 use lb_common::verdict::ServiceDrops;
 use tokio::sync::watch;
 
-use super::documents::{self, Tally};
+use super::documents::{self, Active, Tally};
 use super::{lock, process, selection};
 use crate::config::Config;
 use crate::control::Selection;
@@ -50,6 +50,14 @@ impl Inventory {
         });
         tallies.collect()
     }
+
+    fn active(&self) -> Active {
+        let reconciler = lock(&self.reconciler);
+        let gauges = reconciler.gauges();
+        gauges
+            .map(|(id, of)| (of.clone(), reconciler.plane().gauge(id)))
+            .collect()
+    }
 }
 
 impl crate::control::Inventory for Inventory {
@@ -59,6 +67,7 @@ impl crate::control::Inventory for Inventory {
             &self.config,
             &self.health.statuses.borrow(),
             &tallies,
+            &self.active(),
         ))
     }
 
@@ -71,6 +80,7 @@ impl crate::control::Inventory for Inventory {
             &statuses,
             &network,
             &tallies,
+            &self.active(),
             Instant::now(),
         ))
     }

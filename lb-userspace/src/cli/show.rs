@@ -146,6 +146,7 @@ fn services(document: &Services) -> String {
         ("POOL", Left),
         ("UP", Right),
         ("OPEN", Right),
+        ("ACTIVE", Right),
         ("OPENED", Right),
         ("PACKETS IN", Right),
         ("PACKETS OUT", Right),
@@ -161,6 +162,7 @@ fn services(document: &Services) -> String {
             service.pool.clone(),
             format!("{}/{}", service.servers_up, service.servers_total),
             service.flows.open_flows.to_string(),
+            of_limit(service.flows.active_flows, service.max_flows),
             service.flows.flows_opened_total.to_string(),
         ];
         row.extend(traffic(&service.traffic));
@@ -180,7 +182,9 @@ fn servers(document: &Servers) -> String {
         ("SINCE", Right),
         ("WEIGHT", Right),
         ("OPEN", Right),
+        ("ACTIVE", Right),
         ("OPENED", Right),
+        ("FAILED", Right),
         ("PACKETS IN", Right),
         ("PACKETS OUT", Right),
         ("BYTES IN", Right),
@@ -205,7 +209,9 @@ fn servers(document: &Servers) -> String {
             seconds(server.since_seconds),
             server.weight.to_string(),
             server.flows.open_flows.to_string(),
+            of_limit(server.flows.active_flows, server.maxconn),
             server.flows.flows_opened_total.to_string(),
+            server.flows.connect_failures_total.to_string(),
         ];
         row.extend(traffic(&server.traffic));
         row.push(match &server.via {
@@ -318,6 +324,14 @@ fn info(document: &Info) -> String {
     rows.iter()
         .map(|(name, value)| format!("{name:<13}  {value}\n"))
         .collect()
+}
+
+/// Active flows, and how many there may be.
+fn of_limit(flows: u64, most: Option<u32>) -> String {
+    match most {
+        Some(most) => format!("{flows}/{most}"),
+        None => flows.to_string(),
+    }
 }
 
 fn traffic(traffic: &Traffic) -> [String; 4] {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use super::check;
 use super::place::Places;
@@ -224,6 +225,7 @@ fn server<'n>(
         weight,
         backup,
         enabled,
+        maxconn,
     } = options?;
     let server = Server {
         name: name?,
@@ -231,6 +233,7 @@ fn server<'n>(
         weight,
         backup,
         enabled,
+        maxconn,
         check: check?,
     };
     Some((server, field.node.place))
@@ -241,6 +244,7 @@ struct Options {
     weight: Weight,
     backup: bool,
     enabled: bool,
+    maxconn: Option<NonZeroU32>,
 }
 
 fn options(r: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Options> {
@@ -248,11 +252,13 @@ fn options(r: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Options> {
     let weight = r.optional(entry, "weight", |r, f| r.number(f, 0..=largest));
     let backup = r.optional(entry, "backup", Reader::boolean);
     let enabled = r.optional(entry, "enabled", Reader::boolean);
+    let maxconn = r.optional(entry, "maxconn", |r, f| r.number(f, 1..=u32::MAX));
     let weight = weight?.and_then(|weight| Weight::new(u16::try_from(weight).ok()?));
     Some(Options {
         weight: weight.unwrap_or(DEFAULT_WEIGHT),
         backup: backup?.unwrap_or(false),
         enabled: enabled?.unwrap_or(true),
+        maxconn: maxconn?.and_then(NonZeroU32::new),
     })
 }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::choosing;
 use super::guard;
 use super::place::Places;
 use super::pools::{self, Defaults, Names, claim};
@@ -12,7 +13,7 @@ use super::reader::{Entry, Field, Reader};
 use super::settings::word;
 use super::tree::{Node, Value};
 use super::vocabulary::SERVICE;
-use super::{Balance, Forward, Pool, Protocol, Service};
+use super::{Forward, Pool, Protocol, Service};
 use crate::access::AccessList;
 use crate::model::{PoolName, ServiceName};
 
@@ -131,10 +132,7 @@ pub(super) fn service<'n>(
         guard::warn_of_nobody(r, &entry, listen, list);
     }
     let new_flows = guard::new_flows(r, &entry);
-    let balance = match word(&entry, "balance") {
-        Some("maglev") => Balance::Maglev,
-        _ => Balance::RoundRobin,
-    };
+    let choosing = choosing::read(r, &entry);
     let forward = match word(&entry, "forward") {
         Some("dnat") => Forward::Dnat,
         Some("dsr") => Forward::Dsr,
@@ -149,7 +147,10 @@ pub(super) fn service<'n>(
             protocol,
             pool: pool?,
             forward,
-            balance,
+            balance: choosing.balance?,
+            stick: choosing.stick?,
+            redispatch: choosing.redispatch?,
+            limit: choosing.limit?,
             idle_timeout: idle_timeout?,
             access: access?.map(|list| taken.share(list)),
             new_flows: new_flows?,
@@ -168,6 +169,7 @@ pub(super) fn defaults(r: &mut Reader<'_>, entry: &Entry<'_>) {
     idle_timeout(r, entry);
     guard::access(r, entry);
     guard::new_flows(r, entry);
+    choosing::read(r, entry);
 }
 
 fn idle_timeout(r: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Duration> {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::duration;
 use super::{
-    Backups, Balance, Check, Config, Control, DataPlane, Log, LogFormat, LogLevel, NatSource, Pool,
-    Server, Service, XdpMode,
+    Backups, Balance, Check, Config, Control, DataPlane, Hash, Log, LogFormat, LogLevel, NatSource,
+    OnFull, Pool, Server, Service, Stick, XdpMode,
 };
 use crate::access::Prefix;
 
@@ -96,6 +96,10 @@ fn server(out: &mut Writer, server: &Server) {
     out.key(4, "weight", server.weight.as_u16());
     out.key(4, "backup", server.backup);
     out.key(4, "enabled", server.enabled);
+    match server.maxconn {
+        Some(maxconn) => out.key(4, "maxconn", maxconn),
+        None => out.line(4, "# maxconn: not set, no limit"),
+    }
     out.line(4, "check:");
     match &server.check {
         Check::None => out.key(5, "type", "none"),
@@ -118,11 +122,35 @@ fn service(out: &mut Writer, service: &Service) {
     out.key(2, "protocol", service.protocol.word());
     out.key(2, "pool", quoted(service.pool.as_str()));
     out.key(2, "forward", service.forward.word());
-    let balance = match service.balance {
-        Balance::RoundRobin => "roundrobin",
-        Balance::Maglev => "maglev",
+    out.key(2, "balance", service.balance.name());
+    if let Balance::Maglev(hash) = service.balance {
+        let hash = match hash {
+            Hash::Tuple => "tuple",
+            Hash::Source => "source",
+        };
+        out.key(2, "hash", hash);
+    }
+    match service.stick {
+        Some(Stick { source, size }) => {
+            let source = duration::show(source);
+            out.key(
+                2,
+                "stick",
+                format_args!("{{ source: {source}, size: {size} }}"),
+            );
+        }
+        None => out.line(2, "# stick: not set"),
+    }
+    out.key(2, "redispatch", service.redispatch);
+    match service.limit.max_flows {
+        Some(max_flows) => out.key(2, "max_flows", max_flows),
+        None => out.line(2, "# max_flows: not set, no limit"),
+    }
+    let on_full = match service.limit.on_full {
+        OnFull::Wait => "wait",
+        OnFull::Reset => "reset",
     };
-    out.key(2, "balance", balance);
+    out.key(2, "on_full", on_full);
     out.key(2, "idle_timeout", duration::show(service.idle_timeout));
     let list = service.access.as_deref();
     match list.and_then(|list| list.allow.as_deref()) {

@@ -128,7 +128,7 @@ table!(
         "backup": Value,
         "enabled": Value,
         "check": Value,
-        "maxconn": Later,
+        "maxconn": Value,
     }
 );
 table!(
@@ -170,15 +170,15 @@ table!(
         "role": Word(&["any"], &["primary", "replica"]),
         "fallback": Word(&["none"], &["primary"]),
         "forward": Word(&["nat"], &["dnat", "dsr", "ipip", "gue", "proxy", "http"]),
-        "balance": Word(&["roundrobin", "maglev"], &["leastconn", "source", "first", "random"]),
-        "hash": Word(&["tuple"], &["source"]),
-        "stick": Later,
+        "balance": Word(&["roundrobin", "leastconn", "source", "maglev", "first", "random"], &[]),
+        "hash": Word(&["tuple", "source"], &[]),
+        "stick": Value,
         "on_down": Word(&["keep"], &["reset", "drain"]),
         "panic": Word(&["refuse"], &["all"]),
-        "redispatch": Off,
+        "redispatch": Value,
         "idle_timeout": Value,
-        "max_flows": Later,
-        "on_full": Later,
+        "max_flows": Value,
+        "on_full": Word(&["wait", "reset"], &[]),
         "allow": Value,
         "deny": Value,
         "new_flows": Value,
@@ -190,6 +190,14 @@ table!(
         "per_source": Value,
         "burst": Value,
         "ban": Value,
+    }
+);
+
+table!(
+    /// `stick:`.
+    STICK, "`stick`", {
+        "source": Value,
+        "size": Value,
     }
 );
 
@@ -236,8 +244,8 @@ table!(
 
 /// All tables, the likeliest place of a stray key first.
 pub(super) static ALL: &[&Table] = &[
-    &SERVER, &CHECK, &POOL, &SERVICE, &NEW_FLOWS, &DATAPLANE, &CONTROL, &LOG, &VRRP, &FLOW_SYNC,
-    &METRICS, &DEFAULTS, &TOP,
+    &SERVER, &CHECK, &POOL, &SERVICE, &NEW_FLOWS, &STICK, &DATAPLANE, &CONTROL, &LOG, &VRRP,
+    &FLOW_SYNC, &METRICS, &DEFAULTS, &TOP,
 ];
 
 /// The candidate that was probably meant, if any is close: a letter or, in longer words, two wrong

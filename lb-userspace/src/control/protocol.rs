@@ -114,6 +114,13 @@ pub struct FlowCounts {
     pub flows: u64,
     /// Flows ever made.
     pub flows_opened_total: u64,
+    /// Flows that count against `max_flows` or `maxconn`: those that have begun and are not closed,
+    /// half-open ones included.
+    #[serde(default)]
+    pub active_flows: u64,
+    /// SYNs that a server refused, or left unanswered where the flow then went to another server.
+    #[serde(default)]
+    pub connect_failures_total: u64,
 }
 
 /// `lb show services`.
@@ -134,7 +141,7 @@ pub struct Service {
     pub protocol: String,
     /// `nat`.
     pub forward: String,
-    /// `roundrobin` or `maglev`.
+    /// The word of the configuration: `roundrobin`, `leastconn`, ...
     pub balance: String,
     /// The pool its servers are in.
     pub pool: String,
@@ -142,6 +149,9 @@ pub struct Service {
     pub servers_up: u64,
     /// All servers of the pool.
     pub servers_total: u64,
+    /// Most active flows; `null`: no limit.
+    #[serde(default)]
+    pub max_flows: Option<u32>,
     /// Its flows.
     #[serde(flatten)]
     pub flows: FlowCounts,
@@ -178,6 +188,9 @@ pub struct Server {
     pub backup: bool,
     /// `false`: gets no new flows by configuration.
     pub enabled: bool,
+    /// Most active flows; `null`: no limit.
+    #[serde(default)]
+    pub maxconn: Option<u32>,
     /// Its flows, over all services.
     #[serde(flatten)]
     pub flows: FlowCounts,

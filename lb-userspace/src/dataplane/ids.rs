@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
-use lb_common::map::{MEMBERS_MAX, REALS_MAX, SERVICE_IDS_MAX};
+use lb_common::map::{GAUGES_MAX, MEMBERS_MAX, REALS_MAX, SERVICE_IDS_MAX};
 
 /// An id: from 1, as 0 means none in the maps, to below [`Id::END`].
 pub trait Id: Copy + Ord + fmt::Display {
@@ -53,6 +53,10 @@ id!(
 id!(
     /// A server as one service uses it: index of [`lb_common::map::MEMBERS`].
     MemberId, "member", MEMBERS_MAX
+);
+id!(
+    /// A count of active flows, of a server or of a service: index of [`lb_common::map::GAUGES`].
+    GaugeId, "gauge", GAUGES_MAX
 );
 id!(
     /// A service: index of [`lb_common::map::TURNS`].

@@ -26,6 +26,8 @@ use lb_common::map;
 use lb_common::service::Counts;
 use lb_common::table::{SWEEP_BUCKETS, Sweep};
 
+use crate::dataplane::GaugeId;
+use crate::dataplane::ids::Id;
 pub use attach::{AttachError, Attached, Mode, attach};
 pub use decap::Decap;
 pub use error::{LoadError, ReadError};
@@ -48,6 +50,7 @@ pub struct Kernel {
     interfaces: Vec<Attached>,
     flows: FlowTables,
     counts: Mapping<Counts>,
+    gauges: Mapping<u64>,
     ring: Mapping<u32>,
     sweep: Mapping<Sweep>,
     access: Mapping<Node>,
@@ -88,6 +91,11 @@ impl Kernel {
     /// What sources have opened, to read without asking anybody.
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// Active flows of a server or of a service.
+    pub fn gauge(&self, id: GaugeId) -> u64 {
+        self.gauges.read(id.number().into()).unwrap_or_default()
     }
 
     /// The interfaces that the program is attached to.

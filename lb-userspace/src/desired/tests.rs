@@ -24,6 +24,7 @@ fn server(name: &str, address: &str) -> Server {
         weight: Weight::new(100).unwrap(),
         backup: false,
         enabled: true,
+        maxconn: None,
         check: Check::Tcp(Probe {
             target: address,
             interval: Duration::from_secs(1),
@@ -59,6 +60,12 @@ fn service(name: &str, pool: &str, listen: &[&str]) -> Service {
         pool: PoolName::new(pool),
         forward: Forward::Nat,
         balance: Balance::RoundRobin,
+        stick: None,
+        redispatch: false,
+        limit: crate::config::Limit {
+            max_flows: None,
+            on_full: OnFull::Wait,
+        },
         idle_timeout: Duration::from_secs(3600),
         access: None,
         new_flows: None,
@@ -197,7 +204,7 @@ fn a_server_that_gets_no_new_flows_keeps_its_place() {
 fn weights_and_algorithm_decide_the_ring() {
     let mut config = config();
     config.pools[0].servers[1].weight = Weight::new(7).unwrap();
-    config.services[0].balance = Balance::Maglev;
+    config.services[0].balance = Balance::Maglev(Hash::Tuple);
     let state = desired(&config, &up(&["a", "b"]), &network());
     let ring = &state.services[&half("pg-rw", Family::V4)].ring;
     assert_eq!(ring.shares, [(key("a"), 100), (key("b"), 7)].into());
@@ -312,9 +319,62 @@ fn a_timeout_is_rounded_up_to_ticks_and_fits_the_clock() {
 fn there_is_room_for_every_ring_three_times() {
     let mut config = config();
     assert_eq!(ring_slots(&config), RING_SLOTS);
-    config.services[0].balance = Balance::Maglev;
+    config.services[0].balance = Balance::Maglev(Hash::Tuple);
     config.services = vec![config.services[0].clone(); 100];
     assert_eq!(ring_slots(&config), 3 * 100 * maglev::table_len(4));
+}
+
+#[test]
+fn what_a_service_says_about_new_flows() {
+    let mut config = config();
+    let alone = |config: &Config, up_servers: &[&str]| {
+        let state = desired(config, &up(up_servers), &Network::default());
+        let name = config.services[0].name.as_str();
+        state.services[&half(name, Family::V4)].clone()
+    };
+    let plain = alone(&config, &["a", "b"]);
+    assert_eq!(plain.policy, Policy::default());
+    assert!(plain.maxconn.is_empty());
+    config.services[0].redispatch = true;
+    config.services[0].limit = crate::config::Limit {
+        max_flows: NonZeroU32::new(9),
+        on_full: OnFull::Reset,
+    };
+    config.services[0].stick = Some(crate::config::Stick {
+        source: Duration::from_secs(60),
+        size: 1_000,
+    });
+    config.pools[0].servers[1].maxconn = NonZeroU32::new(5);
+    let two = alone(&config, &["a", "b"]);
+    let expected = Policy {
+        max_flows: 9,
+        reset_when_full: true,
+        stick: lb_common::time::ticks(60),
+        redispatches: 1,
+    };
+    assert_eq!(two.policy, expected);
+    let name = config.services[0].name.as_str();
+    assert_eq!(two.maxconn.values().copied().collect::<Vec<_>>(), [5]);
+    assert_eq!(sticks(&config), 1_000, "{name}");
+    // With nobody to go to, the client is told.
+    assert_eq!(alone(&config, &["a"]).policy.redispatches, 0);
+}
+
+#[test]
+fn rings_in_the_order_of_the_configuration() {
+    let mut config = config();
+    config.pools[0].servers.swap(0, 1);
+    for (balance, algorithm) in [
+        (Balance::First, Algorithm::First),
+        (Balance::LeastConn, Algorithm::LeastFlows),
+        (Balance::Random, Algorithm::Random),
+    ] {
+        config.services[0].balance = balance;
+        let state = desired(&config, &up(&["a", "b"]), &Network::default());
+        let ring = &state.services.values().next().unwrap().ring;
+        let order: Vec<_> = ring.order.iter().map(|key| key.server.as_str()).collect();
+        assert_eq!((order, ring.algorithm), (vec!["b", "a"], algorithm));
+    }
 }
 
 #[test]

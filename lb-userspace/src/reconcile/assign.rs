@@ -6,12 +6,11 @@ use super::books::{
     Books, ListSet, MemberEntry, RealEntry, Record, Ring, RingContent, ServiceEntry, SourceSet,
 };
 use super::id_pool::IdPool;
-use super::{MemberKey, ReconcileError};
+use super::{GaugeOf, MemberKey, ReconcileError};
 use crate::access::trie;
-use crate::dataplane::MemberId;
 use crate::dataplane::ids::Id;
 use crate::desired::{Algorithm, DesiredService, DesiredState};
-use crate::model::ServiceHalf;
+use crate::model::{ServerKey, ServiceHalf};
 use crate::ring::{Identity, Share, maglev, smooth_round_robin};
 
 /// Ids for servers, services and members; slices for NAT sources.
@@ -37,6 +36,13 @@ pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec
                     wanted: format!("the nat_source addresses of {key}"),
                 }),
             }
+        }
+    }
+    for of in desired.services.iter().flat_map(gauges) {
+        if !books.gauges.contains_key(&of)
+            && let Some(id) = id(&mut books.gauge_ids, failed, || format!("{of:?}"))
+        {
+            books.gauges.insert(of, id);
         }
     }
     for (name, service) in &desired.services {
@@ -84,6 +90,14 @@ pub(super) fn assign(books: &mut Books, desired: &DesiredState, failed: &mut Vec
     }
 }
 
+/// The gauges that a service should have.
+pub(super) fn gauges(
+    (name, service): (&ServiceHalf, &DesiredService),
+) -> impl Iterator<Item = GaugeOf> {
+    let servers = service.members.keys().cloned().map(GaugeOf::Server);
+    servers.chain([GaugeOf::Service(name.service.clone())])
+}
+
 /// The members that a service should have.
 pub(super) fn member_keys<'a>(
     name: &'a ServiceHalf,
@@ -116,8 +130,11 @@ pub(super) fn lay_out_rings(
             continue;
         }
         let slots = match content.algorithm {
-            Algorithm::RoundRobin => smooth_round_robin(&content.shares),
-            Algorithm::Maglev { len } => maglev(&content.shares, len),
+            Algorithm::RoundRobin | Algorithm::Random => smooth_round_robin(&content.shares),
+            Algorithm::LeastFlows | Algorithm::First => {
+                content.shares.iter().map(|share| share.value).collect()
+            }
+            Algorithm::Maglev { len, .. } => maglev(&content.shares, len),
         };
         let len = slots.len() as u32;
         match books.rings.allocate(len) {
@@ -139,18 +156,22 @@ pub(super) fn lay_out_rings(
 }
 
 fn content(books: &Books, name: &ServiceHalf, service: &DesiredService) -> RingContent {
-    let shares = member_keys(name, service)
-        .filter_map(|key| {
-            let weight = *service.ring.shares.get(&key.server)?;
-            let member = books.members.get(&key)?;
-            member.record.held.as_ref()?;
-            Some(Share {
-                identity: Identity::of(key.real.address),
-                weight,
-                value: member.id,
-            })
+    let share = |server: &ServerKey| {
+        let key = MemberKey {
+            service: name.clone(),
+            server: server.clone(),
+            real: *service.members.get(server)?,
+        };
+        let weight = *service.ring.shares.get(server)?;
+        let member = books.members.get(&key)?;
+        member.record.held.as_ref()?;
+        Some(Share {
+            identity: Identity::of(key.real.address),
+            weight,
+            value: member.id,
         })
-        .collect::<Vec<Share<MemberId>>>();
+    };
+    let shares = service.ring.order.iter().filter_map(share).collect();
     RingContent {
         algorithm: service.ring.algorithm,
         shares,

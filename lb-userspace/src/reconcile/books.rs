@@ -8,11 +8,12 @@ use lb_common::access::Node;
 use lb_common::map::SNAT_MAX;
 use lb_common::service::{Member, Port, Real, Service, ServiceKey, SnatSource};
 
-use super::MemberKey;
 use super::id_pool::IdPool;
 use super::step::Step;
+use super::{GaugeOf, MemberKey};
 use crate::access::AccessList;
-use crate::dataplane::{MemberId, RealId, ServiceId};
+use crate::dataplane::ids::Id;
+use crate::dataplane::{GaugeId, MemberId, RealId, ServiceId};
 use crate::desired::Algorithm;
 use crate::model::{Family, RealKey, ServiceHalf};
 use crate::ring::{Share, Slice, Slices};
@@ -30,6 +31,8 @@ pub(super) struct Books {
     pub(super) service_ids: IdPool<ServiceId>,
     pub(super) lists: Vec<ListSet>,
     pub(super) access: Slices,
+    pub(super) gauges: BTreeMap<GaugeOf, GaugeId>,
+    pub(super) gauge_ids: IdPool<GaugeId>,
     /// Listening addresses and address marks, whosever they are: one may pass from one service to
     /// another.
     pub(super) entries: BTreeMap<ServiceKey, Record<Service>>,
@@ -168,6 +171,8 @@ impl Books {
             service_ids: IdPool::below(service_ids),
             lists: Vec::new(),
             access: Slices::new(access_nodes),
+            gauges: BTreeMap::new(),
+            gauge_ids: IdPool::new(),
             entries: BTreeMap::new(),
             rings: Slices::new(ring_slots),
             resting: BTreeMap::new(),
@@ -184,6 +189,11 @@ impl Books {
         self.lists
             .iter()
             .find(|set| set.family == family && set.list == *list)
+    }
+
+    /// The number of a gauge in the maps; zero: there is none, and what it would count is not.
+    pub(super) fn gauge(&self, of: &GaugeOf) -> u16 {
+        self.gauges.get(of).map_or(0, |id| id.number())
     }
 
     /// Lets slices that have rested be used again.

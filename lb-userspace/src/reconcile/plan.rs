@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use lb_common::limit::Limit;
-use lb_common::service::{Member, Real, Service, ServiceKey};
+use lb_common::service::{Member, RESET_WHEN_FULL, Real, Service, ServiceKey};
 
+use super::GaugeOf;
 use super::assign::member_keys;
 use super::books::{Books, ListSet, Record, Ring, SourceSet};
 use super::step::Step;
@@ -161,6 +162,12 @@ fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {
                 real: real.id.number(),
                 service: service_id.number(),
                 idle_timeout: service.idle_timeout,
+                maxconn: service.maxconn.get(&key.server).copied().unwrap_or(0),
+                weight: service.ring.shares.get(&key.server).copied().unwrap_or(0),
+                gauge: books.gauge(&GaugeOf::Server(key.server.clone())),
+                service_gauge: books.gauge(&GaugeOf::Service(name.service.clone())),
+                redispatches: service.policy.redispatches,
+                stick: service.policy.stick,
                 limited: (service.limit != Limit::default()).into(),
                 ..Member::default()
             };
@@ -248,6 +255,14 @@ fn put_services(books: &Books, desired: &DesiredState) -> Vec<Step> {
             idle_timeout: wanted.idle_timeout,
             blind: wanted.blind.into(),
             limit: wanted.limit,
+            flags: if wanted.policy.reset_when_full {
+                RESET_WHEN_FULL
+            } else {
+                0
+            },
+            max_flows: wanted.policy.max_flows,
+            gauge: books.gauge(&GaugeOf::Service(name.service.clone())),
+            stick: wanted.policy.stick,
             ..Service::default()
         };
         let list = wanted.access.as_ref().map(|list| {

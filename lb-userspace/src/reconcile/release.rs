@@ -1,9 +1,12 @@
 //! Takes back slices and service ids that nothing refers to any more. Touches no map.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use lb_common::service::Service;
 
+use super::GaugeOf;
+use super::assign::gauges;
 use super::books::{Books, ListSet, Record, Ring, SourceSet};
 use crate::dataplane::ids::Id;
 use crate::desired::DesiredState;
@@ -14,6 +17,7 @@ pub(super) fn release(books: &mut Books, desired: &DesiredState, now: Instant) {
     release_services(books, desired);
     release_sources(books, desired, now);
     release_lists(books, desired, now);
+    release_gauges(books, desired);
 }
 
 /// Whether something waits for flows to end before it can go.
@@ -80,6 +84,30 @@ fn release_services(books: &mut Books, desired: &DesiredState) {
         books.services.remove(&name);
         books.service_ids.free(id);
     }
+}
+
+/// A gauge that no member names shows zero: what it counts is gone.
+fn release_gauges(books: &mut Books, desired: &DesiredState) {
+    let wanted: BTreeSet<GaugeOf> = desired.services.iter().flat_map(gauges).collect();
+    let named: BTreeSet<GaugeOf> = books
+        .members
+        .keys()
+        .flat_map(|key| {
+            let service = key.service.service.clone();
+            [
+                GaugeOf::Server(key.server.clone()),
+                GaugeOf::Service(service),
+            ]
+        })
+        .collect();
+    let ids = &mut books.gauge_ids;
+    books.gauges.retain(|of, id| {
+        let keep = wanted.contains(of) || named.contains(of);
+        if !keep {
+            ids.free(*id);
+        }
+        keep
+    });
 }
 
 fn release_sources(books: &mut Books, desired: &DesiredState, now: Instant) {

@@ -13,8 +13,8 @@ use super::*;
 use crate::access::{AccessList, Prefix};
 use crate::config::Protocol;
 use crate::dataplane::wire;
-use crate::desired::{Algorithm, DesiredReal, DesiredRing, DesiredService, Way};
-use crate::model::{Family, PoolName, ServerName, ServiceName};
+use crate::desired::{Algorithm, DesiredReal, DesiredRing, DesiredService, Policy, Way};
+use crate::model::{Family, PoolName, ServerName};
 
 /// Slots of the ring map: few, so that tests run out of them too.
 const RING_SLOTS: u32 = 96;
@@ -51,6 +51,7 @@ struct Wanted {
     idle_timeout: u32,
     /// Which of some access lists; zero: none.
     list: u8,
+    policy: Policy,
 }
 
 impl Wanted {
@@ -63,6 +64,7 @@ impl Wanted {
             algorithm: Algorithm::RoundRobin,
             idle_timeout: 1000,
             list: 0,
+            policy: Policy::default(),
         }
     }
 }
@@ -131,7 +133,15 @@ fn state(services: &[Wanted], sources: u8) -> DesiredState {
                     .filter(|(server, _)| wanted.members.contains(server))
                     .map(|&(server, weight)| (key(server), weight))
                     .collect::<BTreeMap<_, _>>(),
+                order: wanted
+                    .shares
+                    .iter()
+                    .filter(|(server, _)| wanted.members.contains(server))
+                    .map(|&(server, _)| key(server))
+                    .collect(),
             },
+            maxconn: BTreeMap::new(),
+            policy: wanted.policy,
         };
         desired.services.insert(name(number), service);
     }

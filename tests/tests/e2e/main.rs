@@ -5,6 +5,7 @@
 mod backup;
 mod bulk;
 mod choice;
+mod choosing;
 mod command_line;
 mod failure;
 mod guard;

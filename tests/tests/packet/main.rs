@@ -10,20 +10,24 @@
 )]
 
 mod access;
+mod choose;
 mod decap;
 mod events;
 mod evict;
 mod expire;
 mod frame;
+mod full;
 mod fuzz;
 mod limit;
 mod open;
 mod parse;
 mod ports;
 mod race;
+mod redispatch;
 mod refuse;
 mod rewrite;
 mod select;
+mod stick;
 mod track;
 mod verified;
 mod world;

@@ -36,7 +36,7 @@ fn sizes(buckets: u32) -> Sizes {
     }
 }
 
-fn each_family(buckets: u32, test: impl Fn(&mut World) + Sync) {
+pub(crate) fn each_family(buckets: u32, test: impl Fn(&mut World) + Sync) {
     for family in [Family::V4, Family::V6] {
         world_of(family, sizes(buckets), |lb| {
             // Threads that a case starts inherit the one processor that it runs on.
@@ -52,7 +52,7 @@ fn each_family(buckets: u32, test: impl Fn(&mut World) + Sync) {
 }
 
 /// Runs two threads, each bound to a processor.
-fn on_two_processors(work: impl Fn(usize) + Sync) {
+pub(crate) fn on_two_processors(work: impl Fn(usize) + Sync) {
     thread::scope(|scope| {
         let workers = [0, 1].map(|cpu| {
             let work = &work;

@@ -8,7 +8,7 @@ use lb_tests::packet::Packet;
 use crate::world::{CLIENT, FRONT, PSH, World, world};
 
 /// The RST to a segment of the client's.
-fn rst(segment: &Packet, seq: u32, ack: u32, flags: u8) -> Packet {
+pub(crate) fn rst(segment: &Packet, seq: u32, ack: u32, flags: u8) -> Packet {
     let mut rst = Packet::new(FRONT, CLIENT, segment.dst, segment.src)
         .seq(seq)
         .ack(ack)

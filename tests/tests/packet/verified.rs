@@ -11,11 +11,21 @@ const LIMIT: u32 = 100_000;
 
 #[test]
 fn the_verifier_walks_few_instructions() {
-    for (watched, with) in [(false, ""), (true, " with events and accounts")] {
-        let sizes = Sizes {
-            watched,
-            ..Sizes::default()
-        };
+    let plain = Sizes::default();
+    let watched = Sizes {
+        watched: true,
+        ..plain
+    };
+    let choosing = Sizes {
+        sticks: 1_000,
+        redispatch: true,
+        ..plain
+    };
+    for (sizes, with) in [
+        (plain, ""),
+        (watched, " with events and accounts"),
+        (choosing, " with sticks and redispatch"),
+    ] {
         let mut plane = Plane::load(sizes).expect("root, and a kernel that takes the programs");
         for (name, program) in plane.ebpf().programs() {
             // The kernel knows only those that were loaded; it tells the number since 5.16.

@@ -245,6 +245,14 @@ impl World {
         self.plane.set_service(mark, service).expect("SERVICES");
     }
 
+    /// Changes the service.
+    pub(crate) fn change_service(&mut self, change: impl Fn(&mut Service)) {
+        let key = self.service_key();
+        let mut service = self.plane.service(key).expect("SERVICES");
+        change(&mut service);
+        self.plane.set_service(key, service).expect("SERVICES");
+    }
+
     /// Key of the service.
     pub(crate) fn service_key(&self) -> ServiceKey {
         ServiceKey {

@@ -52,7 +52,7 @@ fn tally(service: &str, server: &str, number: u64) -> Tally {
             flows: 2 * number,
             open: number,
             opened_total: 3 * number,
-            failed_total: 0,
+            failed_total: 4 * number,
         },
         stats: Stats {
             packets_in: 10 * number,
@@ -74,7 +74,8 @@ fn services_count_their_own_members_and_servers_that_take_new_flows() {
         tally("rw", "pg2", 2),
         tally("other", "pg1", 100),
     ];
-    let services = services(&config(), &statuses.into(), &tallies).services;
+    let active = Active::from([(GaugeOf::Service(ServiceName::new("rw")), 5)]);
+    let services = services(&config(), &statuses.into(), &tallies, &active).services;
     let rw = &services[0];
     assert_eq!(
         (rw.name.as_str(), rw.servers_up, rw.servers_total),
@@ -84,6 +85,8 @@ fn services_count_their_own_members_and_servers_that_take_new_flows() {
         open_flows: 3,
         flows: 6,
         flows_opened_total: 9,
+        active_flows: 5,
+        connect_failures_total: 12,
     };
     assert_eq!(rw.flows, flows);
     assert_eq!((rw.traffic.packets_in, rw.traffic.bytes_out), (30, 6000));
@@ -111,7 +114,16 @@ fn servers_sum_over_services_and_tell_of_their_check_and_way() {
         hops: [("10.0.5.10".parse().unwrap(), hop)].into(),
     };
     let later = now + Duration::from_millis(7900);
-    let servers = servers(&config(), &statuses.into(), &network, &tallies, later).servers;
+    let active = Active::from([(GaugeOf::Server(key("pg1")), 7)]);
+    let servers = servers(
+        &config(),
+        &statuses.into(),
+        &network,
+        &tallies,
+        &active,
+        later,
+    )
+    .servers;
     let pg1 = &servers[0];
     assert_eq!(
         (pg1.state, pg1.since_seconds, pg1.flows.open_flows),

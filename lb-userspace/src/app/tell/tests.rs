@@ -105,7 +105,10 @@ fn serving(servers: &[&str]) -> DesiredState {
         ring: DesiredRing {
             algorithm: Algorithm::RoundRobin,
             shares,
+            order: Default::default(),
         },
+        maxconn: Default::default(),
+        policy: Default::default(),
     };
     let half = ServiceHalf {
         service: ServiceName::new("rw"),

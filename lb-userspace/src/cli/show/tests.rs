@@ -5,7 +5,7 @@ fn a_server_that_cannot_be_reached_says_why() {
     let document = br#"{"servers":[{"pool":"pg","name":"pg1","address":"10.0.5.10:5432",
         "state":"down","why":"connection refused after 0.3 ms (3 of 3)","since_seconds":72,
         "weight":100,"backup":true,"enabled":false,"open_flows":3,"flows":4,
-        "flows_opened_total":12,"packets_in":1,"bytes_in":1500,"packets_out":2,"bytes_out":3000,
+        "flows_opened_total":12,"active_flows":4,"maxconn":500,"connect_failures_total":9,"packets_in":1,"bytes_in":1500,"packets_out":2,"bytes_out":3000,
         "via":{"interface":"eth1","mac":null,"source":"10.0.5.1"},"check":null,
         "a_later_version":"adds this"}]}"#;
     let text = render(What::Servers, document).unwrap();
@@ -23,7 +23,9 @@ fn a_server_that_cannot_be_reached_says_why() {
         "1m12s",
         "100",
         "3",
+        "4/500",
         "12",
+        "9",
         "1",
         "2",
         "1.5 kB",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{REST, errors, read, warnings, with_server};
 use crate::config::{
-    Backups, Balance, Check, Control, DataPlane, Forward, Log, LogFormat, LogLevel, NatSource,
-    Probe, Protocol, XdpMode,
+    Backups, Balance, Check, Control, DataPlane, Forward, Hash, Log, LogFormat, LogLevel,
+    NatSource, Probe, Protocol, XdpMode,
 };
 
 #[test]
@@ -136,7 +136,7 @@ fn services_pools_and_servers_take_their_defaults() {
          server: {{ weight: 9, backup: true, enabled: false }}{REST}"
     );
     let config = read(&text).unwrap().config;
-    assert_eq!(config.services[0].balance, Balance::Maglev);
+    assert_eq!(config.services[0].balance, Balance::Maglev(Hash::Tuple));
     assert_eq!(config.services[0].idle_timeout, Duration::from_secs(3600));
     assert_eq!(config.pools[0].backups, Backups::All);
     let server = &config.pools[0].servers[0];

@@ -39,6 +39,7 @@ pools:
         weight: 1
         backup: false
         enabled: true
+        # maxconn: not set, no limit
         check:
           type: tcp
           address: "10.0.0.1"
@@ -54,6 +55,10 @@ services:
     pool: "p"
     forward: nat
     balance: roundrobin
+    # stick: not set
+    redispatch: false
+    # max_flows: not set, no limit
+    on_full: wait
     idle_timeout: 24h
     # allow: not set, everybody
     deny: []
@@ -94,7 +99,7 @@ prop_compose! {
         };
         format!(
             "address: \"10.0.HIGH.{host}:{port}\", weight: {weight}, backup: {backup}, \
-             enabled: {enabled}, check: {check}"
+             enabled: {enabled}, maxconn: {times}, check: {check}"
         )
     }
 }
@@ -113,7 +118,11 @@ prop_compose! {
             prop::sample::select(vec!["error", "warn", "info", "debug", "trace"]),
             prop::sample::select(vec!["text", "json"]),
             prop::sample::select(vec!["first", "all"]),
-            prop::sample::select(vec!["roundrobin", "maglev"]),
+            prop::sample::select(vec![
+                "roundrobin", "leastconn", "source", "first", "random", "maglev",
+                "maglev, hash: source",
+            ]),
+            prop::sample::select(vec!["wait", "reset"]),
             prop::sample::select(vec!["auto", "[10.1.1.1, \"2001:db8::1\"]"]),
             prop::sample::select(vec![
                 "",
@@ -128,7 +137,8 @@ prop_compose! {
             ]),
         ),
     ) -> String {
-        let (xdp, level, format, backups, balance, nat, access, limit) = words;
+        let (xdp, level, format, backups, balance, full, nat, access, limit) = words;
+        let size = capacity.min(10_000_000);
         let high = low.saturating_add(span);
         let mut servers_text = String::new();
         for (i, server) in servers.iter().enumerate() {
@@ -142,7 +152,8 @@ prop_compose! {
              log: {{ level: {level}, format: {format}, connections: {connections} }}\n\
              pools:\n- name: p\n  backups: {backups}\n  servers:\n{servers_text}\
              services:\n- {{ name: s, listen: [\"192.0.2.1:80\", \"192.0.2.1:81\"], pool: p, \
-             balance: {balance}, idle_timeout: {idle}ms{access}{limit} }}\n"
+             balance: {balance}, idle_timeout: {idle}ms, stick: {{ source: {idle}ms, size: {size} }}, \
+             redispatch: {connections}, max_flows: {capacity}, on_full: {full}{access}{limit} }}\n"
         )
     }
 }

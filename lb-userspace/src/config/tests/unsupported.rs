@@ -47,18 +47,9 @@ fn what_services_will_do_is_refused_by_name() {
         ("forward: gue", "forward: gue"),
         ("forward: proxy", "forward: proxy"),
         ("forward: http", "forward: http"),
-        ("balance: leastconn", "balance: leastconn"),
-        ("balance: source", "balance: source"),
-        ("balance: first", "balance: first"),
-        ("balance: random", "balance: random"),
-        ("hash: source", "hash: source"),
-        ("stick: { source: 30m, size: 200k }", "stick"),
         ("on_down: reset", "on_down: reset"),
         ("on_down: { drain: 30s }", "on_down: drain"),
         ("panic: all", "panic: all"),
-        ("redispatch: true", "redispatch: true"),
-        ("max_flows: 100000", "max_flows"),
-        ("on_full: wait", "on_full"),
     ] {
         not_yet(&with_service(keys), name);
     }
@@ -83,7 +74,6 @@ fn what_pools_servers_and_checks_will_do_is_refused_by_name() {
         );
     }
     for (keys, name) in [
-        ("maxconn: 500", "maxconn"),
         (
             "check: { type: script, steps: [{ send: \"PING\\r\\n\" }] }",
             "type: script",
@@ -123,10 +113,8 @@ fn words_for_what_is_done_anyway_are_accepted() {
         "role: any",
         "fallback: none",
         "forward: nat",
-        "hash: tuple",
         "on_down: keep",
         "panic: refuse",
-        "redispatch: false",
     ] {
         read(&with_service(keys)).unwrap();
     }

@@ -13,7 +13,7 @@ use lb_common::map;
 
 use super::{FlowTables, Kernel, LoadError, Mapping, Sources};
 use crate::config::Config;
-use crate::desired::{access_nodes, ring_slots, service_ids};
+use crate::desired::{access_nodes, ring_slots, service_ids, sticks};
 
 /// Entries that a flow takes: one a direction.
 const ENTRIES: u64 = 2;
@@ -54,6 +54,8 @@ impl Kernel {
             (0, page_size())
         };
         let accounts = |slots: u32| if logged { slots } else { 1 };
+        let sticks = sticks(config);
+        let redispatch = config.services.iter().any(|service| service.redispatch);
         let mut ebpf = EbpfLoader::new()
             .override_global(map::HASH_KEY, &key[..], true)
             .override_global(map::BUCKETS4, &buckets4, true)
@@ -61,6 +63,9 @@ impl Kernel {
             .override_global(map::CPUS, &cpus, true)
             .override_global(map::EVENT_KINDS, &kinds, true)
             .override_global(map::ACCOUNTING, &u32::from(logged), true)
+            .override_global(map::USE_STICKS, &u32::from(sticks > 0), true)
+            .override_global(map::USE_REDISPATCH, &u32::from(redispatch), true)
+            .map_max_entries(map::STICKS, sticks.max(1))
             .map_max_entries(map::EVENTS, buffer)
             .map_max_entries(map::STARTS4, slots4)
             .map_max_entries(map::STARTS6, slots6)
@@ -76,6 +81,7 @@ impl Kernel {
         Ok(Self {
             flows: FlowTables::new(&ebpf)?,
             counts: Mapping::new(array(&ebpf, map::COUNTS)?, map::COUNTS)?,
+            gauges: Mapping::new(array(&ebpf, map::GAUGES)?, map::GAUGES)?,
             ring: Mapping::new(array(&ebpf, map::RING)?, map::RING)?,
             sweep: Mapping::new(array(&ebpf, map::SWEEP)?, map::SWEEP)?,
             access: Mapping::new(array(&ebpf, map::ACCESS)?, map::ACCESS)?,

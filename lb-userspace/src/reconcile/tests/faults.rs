@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::witness::Witness;
 use super::*;
+use crate::config::Hash;
 use crate::dataplane::fake::Fake;
 use crate::dataplane::faulty::{Fate, Faulty};
 
@@ -90,7 +91,10 @@ fn story() -> Vec<DesiredState> {
     states.push(state(&two, 1));
     two[0].members.push(5);
     two[0].shares.push((5, 3));
-    two[1].algorithm = Algorithm::Maglev { len: 16 };
+    two[1].algorithm = Algorithm::Maglev {
+        len: 16,
+        hash: Hash::Tuple,
+    };
     states.push(state(&two, 3));
     two[0].list = 3;
     two[1].list = 1;
@@ -190,7 +194,13 @@ fn what_does_not_depend_on_the_failure_is_done_in_the_same_round() {
 fn wanted() -> impl Strategy<Value = Wanted> {
     let algorithm = prop_oneof![
         Just(Algorithm::RoundRobin),
-        Just(Algorithm::Maglev { len: 13 })
+        Just(Algorithm::LeastFlows),
+        Just(Algorithm::First),
+        Just(Algorithm::Random),
+        Just(Algorithm::Maglev {
+            len: 13,
+            hash: Hash::Tuple
+        })
     ];
     (
         proptest::collection::btree_set(1..=6_u8, 1..5),
@@ -206,6 +216,11 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             algorithm,
             idle_timeout,
             list,
+            policy: Policy {
+                redispatches: idle_timeout as u16,
+                max_flows: idle_timeout,
+                ..Policy::default()
+            },
         })
 }
 
