@@ -75,6 +75,13 @@ impl State {
         self.is_forward() && !self.is_over()
     }
 
+    /// Whether the client has still to prove that it is there: the flow can be evicted, and its
+    /// source port taken.
+    #[inline(always)]
+    pub const fn is_unproved(self) -> bool {
+        matches!(self, Self::HalfOpen | Self::Answered)
+    }
+
     /// Whether readers may use the entry.
     #[inline(always)]
     pub const fn is_live(self) -> bool {

@@ -21,6 +21,8 @@ pub const MEMBERS_MAX: u32 = 16_384;
 
 /// Array of [`crate::service::Real`] by real id.
 pub const REALS: &str = "REALS";
+/// Memory-mapped array of [`crate::load::Load`] by real id: who holds source ports towards a server.
+pub const REAL_LOADS: &str = "REAL_LOADS";
 /// One more than the largest real id.
 pub const REALS_MAX: u32 = 16_384;
 
@@ -83,6 +85,19 @@ pub const FLOWS4: &str = "FLOWS4";
 /// Memory-mapped array of [`crate::flow::Bucket6`]: IPv6 flows.
 pub const FLOWS6: &str = "FLOWS6";
 
+/// Memory-mapped array of [`crate::load::Load`]: who holds [`FLOWS4`], then [`FLOWS6`].
+pub const TABLE_LOADS: &str = "TABLE_LOADS";
+
+/// Array of [`crate::challenge::Proof`]s in lines of [`crate::challenge::PROOFS`]: sources that have
+/// proved themselves.
+pub const PROOFS: &str = "PROOFS";
+/// Lines of [`PROOFS`]: 65,536 sources in 512 kB.
+pub const PROOF_LINES: u32 = 8_192;
+/// Array of [`crate::challenge::Memory`]: SYNs that were challenged.
+pub const SYNS: &str = "SYNS";
+/// Places in [`SYNS`]: 4 MB.
+pub const SYNS_MAX: u32 = 1 << 20;
+
 /// Per-processor scratch of the program.
 pub const SCRATCH: &str = "SCRATCH";
 
@@ -108,6 +123,10 @@ pub const EVENT_TALLY: &str = "EVENT_TALLY";
 
 /// Global `HashKey`: the flow table's hash key.
 pub const HASH_KEY: &str = "HASH_KEY";
+/// Global `[u64; 2]`: the secret of cookies ([`crate::siphash::Key`]).
+pub const COOKIE_KEY: &str = "COOKIE_KEY";
+/// Global `u32`: a [`crate::challenge::When`].
+pub const CHALLENGE: &str = "CHALLENGE";
 /// Global `u32`: buckets of [`FLOWS4`].
 pub const BUCKETS4: &str = "BUCKETS4_LEN";
 /// Global `u32`: buckets of [`FLOWS6`].
@@ -131,11 +150,13 @@ pub const STAGES: &str = "STAGES";
 pub const PROGRAM: &str = "lb_xdp";
 /// The program that opens flows.
 pub const OPEN_PROGRAM: &str = "lb_open";
+/// The program that asks clients to prove that they are there.
+pub const CHALLENGE_PROGRAM: &str = "lb_challenge";
 /// The program that forgets idle flows; run by the agent, never attached.
 pub const EXPIRE_PROGRAM: &str = "lb_expire";
 
 /// Every program, in the order in which they are loaded.
-pub const PROGRAMS: [&str; 3] = [PROGRAM, OPEN_PROGRAM, EXPIRE_PROGRAM];
+pub const PROGRAMS: [&str; 4] = [PROGRAM, OPEN_PROGRAM, CHALLENGE_PROGRAM, EXPIRE_PROGRAM];
 
 /// A program that is entered by a tail call, as an index of [`STAGES`]. Each has a stack and a share
 /// of the verifier's patience of its own.
@@ -144,16 +165,19 @@ pub const PROGRAMS: [&str; 3] = [PROGRAM, OPEN_PROGRAM, EXPIRE_PROGRAM];
 pub enum Stage {
     /// [`OPEN_PROGRAM`].
     Open = 0,
+    /// [`CHALLENGE_PROGRAM`].
+    Challenge = 1,
 }
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Open];
+    pub const ALL: [Self; 2] = [Self::Open, Self::Challenge];
 
     /// The program's name.
     pub const fn program(self) -> &'static str {
         match self {
             Self::Open => OPEN_PROGRAM,
+            Self::Challenge => CHALLENGE_PROGRAM,
         }
     }
 }

@@ -234,7 +234,9 @@ pub struct Real {
     /// A [`Mode`].
     pub mode: u8,
     /// Always zero.
-    pub zero: [u8; 15],
+    pub zero: [u8; 11],
+    /// Source ports that its NAT sources have together; zero for a server without one.
+    pub ports: u32,
 }
 
 /// Value of [`crate::map::SNAT`]: an address and the ports that flows to servers may come from.

@@ -55,6 +55,9 @@ pub unsafe trait Memory<A: Address> {
     /// each atomically.
     fn count(&self, member: u16, flows: i64, active: i64, open: i64);
 
+    /// Adds to the [`crate::load::Load`] of this table and of a server, atomically.
+    fn load(&self, real: u16, open: i64, unproved: i64);
+
     /// Idle timeout of a member's open flows, in ticks.
     fn idle_timeout(&self, member: u16) -> u32;
 

@@ -87,6 +87,9 @@ reasons! {
         AccessDenied = 40, "access_denied", "a new flow of a client that the service's allow and deny do not admit";
         SourceLimit = 41, "source_limit", "a new flow from a source that opened more than new_flows allows";
         SourceBanned = 42, "source_banned", "a new flow from a source that is banned for having opened too many";
+        Challenged = 50, "challenged", "a new connection from a source that is to prove itself first, answered with a challenge (see docs/data-path.md, under attack)";
+        Proof = 51, "proof", "a source's answer to a challenge: its next connection passes";
+        BadProof = 52, "bad_proof", "a RST that belongs to no flow and answers no challenge, while sources are challenged";
     }
 }
 

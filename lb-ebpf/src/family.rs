@@ -45,6 +45,8 @@ pub(crate) trait Family: Sized {
     const TRANSPORT: usize = ETHERNET + Self::IP_HEADER;
     /// 4 or 6.
     const NUMBER: u16;
+    /// This family's index in arrays that have a value for each table.
+    const TABLE: u32;
     /// The functions that are called and not inlined.
     const CALLS: Calls;
 
@@ -119,6 +121,11 @@ unsafe impl<F: Family> Memory<F::Addr> for Table<F> {
     #[inline(always)]
     fn count(&self, member: u16, flows: i64, active: i64, open: i64) {
         crate::flow::count(member, flows, active, open);
+    }
+
+    #[inline(always)]
+    fn load(&self, real: u16, open: i64, unproved: i64) {
+        crate::flow::load::<F>(real, open, unproved);
     }
 
     #[inline(always)]

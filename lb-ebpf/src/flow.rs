@@ -11,7 +11,7 @@ use lb_common::time;
 
 use crate::family::{Family, Table};
 use crate::gauge;
-use crate::maps::{COUNTS, MEMBERS, hash_key};
+use crate::maps::{COUNTS, MEMBERS, REAL_LOADS, TABLE_LOADS, hash_key};
 use crate::outline;
 use crate::parse::Segment;
 use crate::redispatch;
@@ -151,6 +151,30 @@ pub(crate) fn count(member: u16, flows: i64, active: i64, open: i64) {
         if open != 0 {
             add(&raw mut (*counts).open, open as u64);
         }
+    }
+}
+
+/// Adds to what flows hold of the table and of a server's source ports.
+#[inline(always)]
+pub(crate) fn load<F: Family>(real: u16, open: i64, unproved: i64) {
+    let loads = [
+        TABLE_LOADS.get_ptr_mut(F::TABLE),
+        REAL_LOADS.get_ptr_mut(real as u32),
+    ];
+    let mut i = 0;
+    while i < loads.len() {
+        if let Some(load) = loads[i] {
+            // SAFETY: a map value.
+            unsafe {
+                if open != 0 {
+                    add(&raw mut (*load).open, open as u64);
+                }
+                if unproved != 0 {
+                    add(&raw mut (*load).unproved, unproved as u64);
+                }
+            }
+        }
+        i += 1;
     }
 }
 

@@ -31,6 +31,7 @@
 
 mod access;
 mod account;
+mod challenge;
 mod expire;
 mod family;
 mod flow;
@@ -75,8 +76,18 @@ fn lb_xdp(ctx: XdpContext) -> u32 {
 #[xdp]
 fn lb_open(ctx: XdpContext) -> u32 {
     act(match Frame::for_us(&ctx) {
-        Ok((frame, Network::V4)) => open_and_forward::<V4>(&frame),
-        Ok((frame, Network::V6)) => open_and_forward::<V6>(&frame),
+        Ok((frame, Network::V4)) => open_and_forward::<V4>(&ctx, &frame),
+        Ok((frame, Network::V6)) => open_and_forward::<V6>(&ctx, &frame),
+        Err(outcome) => Err(outcome),
+    })
+}
+
+/// Lets a client prove that it is there.
+#[xdp]
+fn lb_challenge(ctx: XdpContext) -> u32 {
+    act(match Frame::for_us(&ctx) {
+        Ok((frame, Network::V4)) => challenge::challenge::<V4>(&ctx, &frame),
+        Ok((frame, Network::V6)) => challenge::challenge::<V6>(&ctx, &frame),
         Err(outcome) => Err(outcome),
     })
 }
@@ -103,10 +114,13 @@ fn forward<F: Family>(ctx: &XdpContext, frame: &Frame) -> Result<u32, Outcome> {
 
 /// Stages 2 and 4 to 8 for one address family.
 #[inline(always)]
-fn open_and_forward<F: Family>(frame: &Frame) -> Result<u32, Outcome> {
+fn open_and_forward<F: Family>(ctx: &XdpContext, frame: &Frame) -> Result<u32, Outcome> {
     let segment = parse::segment::<F>(frame)?;
     let (entry, found) = match open::open::<F>(frame, &segment) {
         Ok(opened) => opened,
+        Err(outcome) if challenge::concerns(outcome, segment.flags) => {
+            return verdict::continue_in(ctx, Stage::Challenge);
+        }
         Err(outcome) if outcome.refuses() => {
             return refuse::refuse::<F>(frame, &segment, outcome);
         }

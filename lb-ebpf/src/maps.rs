@@ -4,17 +4,21 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use lb_common::access::Node;
+use lb_common::challenge;
 use lb_common::event::{Account, Tally};
 use lb_common::flow::Bucket;
 use lb_common::hash::HashKey;
 use lb_common::limit::SourceBucket;
+use lb_common::load::Load;
 use lb_common::map::{
-    ACCESS_NODES_MIN, GAUGES_MAX, MEMBERS_MAX, PORTS_MAX, REALS_MAX, RING_SLOTS, SERVICE_DROPS_MIN,
-    SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX, SOURCE_BUCKETS, Stage, TX_PORTS_MAX,
+    ACCESS_NODES_MIN, GAUGES_MAX, MEMBERS_MAX, PORTS_MAX, PROOF_LINES, REALS_MAX, RING_SLOTS,
+    SERVICE_DROPS_MIN, SERVICE_IDS_MAX, SERVICES_MAX, SNAT_MAX, SOURCE_BUCKETS, SYNS_MAX, Stage,
+    TX_PORTS_MAX,
 };
 use lb_common::service::{
     Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
 };
+use lb_common::siphash;
 use lb_common::table::Sweep;
 use lb_common::verdict::{ServiceDrops, VERDICT_COUNTERS};
 
@@ -83,10 +87,23 @@ pub(crate) static EVENT_TALLY: Array<Tally> = Array::with_max_entries(1, BPF_F_M
 #[map]
 pub(crate) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::ALL.len() as u32, 0);
 #[map]
+pub(crate) static REAL_LOADS: Array<Load> = Array::with_max_entries(REALS_MAX, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static TABLE_LOADS: Array<Load> = Array::with_max_entries(2, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static PROOFS: Array<[u64; challenge::PROOFS as usize]> =
+    Array::with_max_entries(PROOF_LINES, 0);
+#[map]
+pub(crate) static SYNS: Array<u32> = Array::with_max_entries(SYNS_MAX, 0);
+#[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 #[unsafe(no_mangle)]
 static HASH_KEY: HashKey = HashKey::new(0, 0);
+#[unsafe(no_mangle)]
+static COOKIE_KEY: siphash::Key = [0; 2];
+#[unsafe(no_mangle)]
+static CHALLENGE: u32 = 0;
 #[unsafe(no_mangle)]
 static BUCKETS4_LEN: u32 = 1;
 #[unsafe(no_mangle)]
@@ -113,6 +130,17 @@ macro_rules! global {
 #[inline(always)]
 pub(crate) fn hash_key() -> HashKey {
     global!(HASH_KEY)
+}
+
+#[inline(always)]
+pub(crate) fn cookie_key() -> siphash::Key {
+    global!(COOKIE_KEY)
+}
+
+/// A [`challenge::When`].
+#[inline(always)]
+pub(crate) fn challenge() -> u32 {
+    global!(CHALLENGE)
 }
 
 #[inline(always)]

@@ -11,6 +11,7 @@ use lb_common::table::{self, Claim, Entry};
 use lb_common::verdict::DropReason;
 
 use crate::account;
+use crate::challenge::pressed;
 use crate::family::{Family, Table};
 use crate::flow::{self, Found, add, now};
 use crate::frame::Frame;
@@ -83,12 +84,15 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
 #[inline(always)]
 pub(crate) fn run<F: Family>() -> i64 {
     let now = now();
-    if use_redispatch() != 0 {
-        (F::CALLS.leave)(now);
-    }
+    // A SYN that moves its flow to another server is not a new client's.
+    let moves = use_redispatch() != 0 && (F::CALLS.leave)(now) != 0;
     let chosen = (F::CALLS.choose)();
     if chosen < 0 {
         return chosen;
+    }
+    if must_prove::<F>() && !moves {
+        give_back();
+        return -(DropReason::Challenged as i64);
     }
     match make::<F>(now) {
         Ok(forward) => forward as i64,
@@ -97,6 +101,21 @@ pub(crate) fn run<F: Family>() -> i64 {
             instead
         }
     }
+}
+
+/// Whether the SYN in the scratch is to be challenged: it has not passed that already, and its
+/// server is pressed.
+#[inline(always)]
+fn must_prove<F: Family>() -> bool {
+    let Some(scratch) = scratch() else {
+        return false;
+    };
+    // SAFETY: this processor's map value.
+    let (admitted, real) = unsafe {
+        let admitted = core::mem::replace(&mut (*scratch).admitted, 0);
+        (admitted != 0, (*scratch).real)
+    };
+    !admitted && pressed::<F>(real)
 }
 
 /// Makes the flow's entries, for which a place on its server has been taken. If that fails it gives
@@ -334,6 +353,7 @@ pub(crate) fn write_entries<F: Family>(forward: u32, reply: u32, now: u32) -> u3
     table::publish(reply_slot, &back, State::Reply);
     // Its place was taken when it was chosen.
     flow::count(member, 1, 0, 0);
+    flow::load::<F>(real, 0, 1);
     if let Some(counts) = COUNTS.get_ptr_mut(member as u32) {
         // SAFETY: a map value.
         unsafe { add(&raw mut (*counts).opened_total, 1) };

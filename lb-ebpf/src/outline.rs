@@ -7,7 +7,7 @@
 use lb_common::table::{self, Claim, Place};
 
 use crate::family::Table;
-use crate::{expire, flow, open, redispatch, report, search, track};
+use crate::{challenge, expire, flow, open, redispatch, report, search, track};
 
 /// One family's functions.
 pub(crate) struct Calls {
@@ -45,6 +45,10 @@ pub(crate) struct Calls {
     pub(crate) report: extern "C" fn(index: u32, generation: u32, what: u32) -> u32,
     /// [`expire::bucket`].
     pub(crate) expire: extern "C" fn(bucket: u32, now: u32) -> u32,
+    /// [`challenge::admit`]; not zero: true.
+    pub(crate) admit: extern "C" fn(now: u32) -> u32,
+    /// [`challenge::prove`]; not zero: true.
+    pub(crate) prove: extern "C" fn(now: u32) -> u32,
 }
 
 /// [`Claim::Race`] as a scalar.
@@ -96,7 +100,8 @@ macro_rules! functions {
 macro_rules! family {
     ($calls:ident, $family:ty, $open:ident, $choose:ident, $search:ident, $look:ident, $leave:ident, $claim_port:ident,
      $write_entries:ident, $find:ident, $claim:ident, $survey:ident, $spare:ident,
-     $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident) => {
+     $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident,
+     $admit:ident, $prove:ident) => {
         functions! { $calls,
             open = $open() -> i64 { open::run::<$family>() }
             choose = $choose() -> i64 { open::choose::<$family>() }
@@ -140,6 +145,8 @@ macro_rules! family {
                 report::report::<$family>(index, generation, what)
             }
             expire = $expire(bucket: u32, now: u32) -> u32 { expire::bucket::<$family>(bucket, now) }
+            admit = $admit(now: u32) -> u32 { challenge::admit::<$family>(now) }
+            prove = $prove(now: u32) -> u32 { challenge::prove::<$family>(now) }
         }
     };
 }
@@ -163,7 +170,9 @@ family!(
     judge4,
     moved4,
     report4,
-    expire4
+    expire4,
+    admit4,
+    prove4
 );
 family!(
     V6,
@@ -184,5 +193,7 @@ family!(
     judge6,
     moved6,
     report6,
-    expire6
+    expire6,
+    admit6,
+    prove6
 );

@@ -30,6 +30,19 @@ pub(crate) fn refuse<F: Family>(
             (segment.flags & tcp::SYN != 0) as u32 + (segment.flags & tcp::FIN != 0) as u32;
         (0, segment.end.wrapping_add(control), tcp::RST | tcp::ACK)
     };
+    Ok(answer(frame, segment, seq, ack, flags))
+}
+
+/// Turns the segment around into an empty one with these numbers and flags, its window zero; gives
+/// the XDP action.
+#[inline(always)]
+pub(crate) fn answer<F: Family>(
+    frame: &Frame,
+    segment: &Segment<F>,
+    seq: u32,
+    ack: u32,
+    flags: u8,
+) -> u32 {
     // Data offset 5, flags, window 0.
     let words: [u32; 4] = [
         segment.key.reversed().ports,
@@ -55,5 +68,5 @@ pub(crate) fn refuse<F: Family>(
         frame.store(6, from_head);
         frame.store(10, from_tail);
     }
-    Ok(xdp_action::XDP_TX)
+    xdp_action::XDP_TX
 }

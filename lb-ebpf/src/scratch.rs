@@ -36,6 +36,14 @@ pub(crate) struct Scratch {
     /// and whose it is.
     pub(crate) least_place: u64,
     pub(crate) notes: Notes,
+    /// 1: the segment passed the challenge, and is not to be challenged again.
+    pub(crate) admitted: u32,
+    /// Tick of this processor's last challenge (zero: there was none),
+    pub(crate) challenged: u32,
+    /// the second (1.07 s) in which it last let a repeated SYN pass,
+    pub(crate) repeat_second: u32,
+    /// and how many in that.
+    pub(crate) repeats: u32,
 }
 
 /// The keys of one family.

@@ -67,6 +67,18 @@ impl Outcome {
             || self.reason() == DropReason::AccessDenied as u32
     }
 
+    /// Whether the client is to prove itself first.
+    #[inline(always)]
+    pub(crate) const fn challenges(self) -> bool {
+        self.reason() == DropReason::Challenged as u32
+    }
+
+    /// Whether no flow knows the segment.
+    #[inline(always)]
+    pub(crate) const fn is_stray(self) -> bool {
+        self.reason() == DropReason::NoFlow as u32
+    }
+
     /// Counts the packet and gives the XDP action.
     #[inline(always)]
     pub(crate) fn count(self) -> u32 {

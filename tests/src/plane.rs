@@ -14,14 +14,17 @@ use aya::maps::{Array, DevMapHash, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader, Pod};
 use lb_common::access::Node;
 use lb_common::addr::Address;
+use lb_common::challenge::{Memory, PROOFS, Proof, When};
 use lb_common::event::{Event, Kind, Tally};
 use lb_common::flow::{BUCKET_SLOTS, Bucket, Slot};
 use lb_common::hash::HashKey;
 use lb_common::limit::SourceBucket;
+use lb_common::load::Load;
 use lb_common::map;
 use lb_common::service::{
     Counts, Member, Port, Real, Service, ServiceKey, SnatSource, Stats, Stick, StickKey,
 };
+use lb_common::siphash::Key;
 use lb_common::table::Sweep;
 use lb_common::verdict::ServiceDrops;
 use lb_userspace::dataplane::kernel::{self, load_programs};
@@ -29,6 +32,9 @@ use lb_userspace::dataplane::kernel::{self, load_programs};
 pub use self::mapped::Mapped;
 pub(crate) use self::run::XdpMd;
 pub use self::run::{Ran, Verdict};
+
+/// The secret of cookies.
+pub const COOKIE_KEY: Key = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
 /// What the programs are loaded with.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +53,8 @@ pub struct Sizes {
     pub redispatch: bool,
     /// Nodes of all access lists together.
     pub access: u32,
+    /// When new sources are challenged.
+    pub challenge: When,
     /// Key of the flow table's hash.
     pub hash_key: HashKey,
     /// Whether flows that open and end are told of, and their packets and bytes counted.
@@ -63,6 +71,7 @@ impl Default for Sizes {
             sticks: 0,
             redispatch: false,
             access: 4_096,
+            challenge: When::Never,
             hash_key: HashKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211),
             watched: false,
         }
@@ -81,6 +90,8 @@ pub struct Plane {
     sweep: Mapped<Sweep>,
     access: Mapped<Node>,
     sources: Mapped<SourceBucket>,
+    real_loads: Mapped<Load>,
+    table_loads: Mapped<Load>,
 }
 
 impl Plane {
@@ -93,6 +104,8 @@ impl Plane {
         let accounts = |slots: u32| if sizes.watched { slots } else { 1 };
         let mut ebpf = EbpfLoader::new()
             .override_global("HASH_KEY", &key[..], true)
+            .override_global(map::COOKIE_KEY, &COOKIE_KEY[..], true)
+            .override_global(map::CHALLENGE, &(sizes.challenge as u32), true)
             .override_global(map::BUCKETS4, &sizes.buckets4, true)
             .override_global(map::BUCKETS6, &sizes.buckets6, true)
             .override_global(map::CPUS, &sizes.cpus, true)
@@ -120,6 +133,8 @@ impl Plane {
             sweep: Mapped::new(&ebpf, map::SWEEP)?,
             access: Mapped::new(&ebpf, map::ACCESS)?,
             sources: Mapped::new(&ebpf, map::SOURCES)?,
+            real_loads: Mapped::new(&ebpf, map::REAL_LOADS)?,
+            table_loads: Mapped::new(&ebpf, map::TABLE_LOADS)?,
             ebpf,
             sizes,
         })
@@ -278,6 +293,38 @@ impl Plane {
         Ok(map.insert(key, stick, 0)?)
     }
 
+    /// Proofs of sources in one line of their table.
+    pub fn proofs(&self, line: u32) -> [Proof; PROOFS as usize] {
+        let line: [u64; PROOFS as usize] = self.get_array(map::PROOFS, line).expect("a line");
+        line.map(Proof)
+    }
+
+    /// Writes a line of proofs.
+    pub fn set_proofs(&mut self, line: u32, proofs: [Proof; PROOFS as usize]) {
+        let proofs = proofs.map(|proof| proof.0);
+        self.set_array(map::PROOFS, line, proofs).expect("a line");
+    }
+
+    /// What a place in the memory of challenged SYNs holds.
+    pub fn challenged_syn(&self, place: u32) -> Memory {
+        Memory(self.get_array(map::SYNS, place).expect("a place"))
+    }
+
+    /// Writes a place in the memory of challenged SYNs.
+    pub fn set_challenged_syn(&mut self, place: u32, memory: Memory) {
+        self.set_array(map::SYNS, place, memory.0).expect("a place");
+    }
+
+    /// Sets what flows hold, of all tables and servers, to nothing.
+    pub fn clear_loads(&self) {
+        for loads in [&self.real_loads, &self.table_loads] {
+            for index in 0..loads.len() {
+                // SAFETY: inside the mapping.
+                unsafe { loads.pointer(index).write_volatile(Load::default()) };
+            }
+        }
+    }
+
     /// Sets a member's flows to none, and its server's and service's active ones.
     pub fn clear_counts(&self, member: u16) -> Result<()> {
         let Member {
@@ -311,6 +358,16 @@ impl Plane {
     /// How many events were written, and lost.
     pub fn event_tally(&self) -> Result<Tally> {
         self.get_array(map::EVENT_TALLY, 0)
+    }
+
+    /// What flows hold of the source ports towards a server.
+    pub fn real_load(&self, real: u16) -> Load {
+        self.real_loads.read(real.into())
+    }
+
+    /// What flows hold of the IPv4 table (0) and of the IPv6 table (1).
+    pub fn table_load(&self, table: u32) -> Load {
+        self.table_loads.read(table)
     }
 
     /// How far expiry has come.

@@ -19,14 +19,18 @@ pub fn transition<A: Address, M: Memory<A>>(
         return true;
     }
     // Read while the entry may be anyone's; used only when the exchange has shown that it was not.
-    let member = get!(slot, member);
+    let (member, real) = (get!(slot, member), get!(slot, real));
     if !exchange(memory, slot, word, word.with(state)) {
         return false;
     }
     let opened = state.is_open() as i64 - word.state().is_open() as i64;
     let begun = state.is_active() as i64 - word.state().is_active() as i64;
+    let unproved = state.is_unproved() as i64 - word.state().is_unproved() as i64;
     if opened != 0 || begun != 0 {
         memory.count(member, 0, begun, opened);
+    }
+    if opened != 0 || unproved != 0 {
+        memory.load(real, opened, unproved);
     }
     true
 }
@@ -47,13 +51,17 @@ pub fn release<A: Address, M: Memory<A>>(
     if !exchange(memory, slot, word, claimed) {
         return false;
     }
-    let member = get!(slot, member);
+    let (member, real) = (get!(slot, member), get!(slot, real));
     memory.forgotten(index, word);
     if let Some(reply) = self::slot(memory, get!(slot, twin)) {
         free_reply(memory, reply, index);
     }
     let (active, open) = (word.state().is_active(), word.state().is_open());
+    let unproved = word.state().is_unproved();
     memory.count(member, -1, -(active as i64), -(open as i64));
+    if open || unproved {
+        memory.load(real, -(open as i64), -(unproved as i64));
+    }
     abandon(slot, claimed);
     true
 }

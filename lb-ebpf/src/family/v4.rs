@@ -18,6 +18,7 @@ impl Family for V4 {
     type Addr = u32;
     const IP_HEADER: usize = 20;
     const NUMBER: u16 = 4;
+    const TABLE: u32 = 0;
     const CALLS: Calls = outline::V4;
 
     #[inline(always)]

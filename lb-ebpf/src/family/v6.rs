@@ -17,6 +17,7 @@ impl Family for V6 {
     type Addr = [u64; 2];
     const IP_HEADER: usize = 40;
     const NUMBER: u16 = 6;
+    const TABLE: u32 = 1;
     const CALLS: Calls = outline::V6;
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lb_common::limit::Limit;
-use lb_common::service::{Member, RESET_WHEN_FULL, Real, Service, ServiceKey};
+use lb_common::service::{Member, RESET_WHEN_FULL, Real, Service, ServiceKey, SnatSource};
 
 use super::GaugeOf;
 use super::assign::member_keys;
@@ -124,10 +124,12 @@ fn put_reals(books: &Books, desired: &DesiredState) -> Vec<Step> {
 /// it has.
 fn real(books: &Books, key: RealKey, wanted: &DesiredReal, record: &Record<Real>) -> Real {
     let set = books.source_set(&wanted.sources).filter(|set| set.written);
-    let (snat_base, snat_count) = match (set, record.held) {
-        (Some(set), _) => (set.slice.base(), set.slice.len()),
-        (None, Some(held)) if !wanted.sources.is_empty() => (held.snat_base, held.snat_count),
-        (None, _) => (0, 0),
+    let (snat_base, snat_count, ports) = match (set, record.held) {
+        (Some(set), _) => (set.slice.base(), set.slice.len(), ports(&set.sources)),
+        (None, Some(held)) if !wanted.sources.is_empty() => {
+            (held.snat_base, held.snat_count, held.ports)
+        }
+        (None, _) => (0, 0, 0),
     };
     Real {
         ethernet: wanted.way.map_or([0; 3], |way| way.ethernet),
@@ -139,8 +141,15 @@ fn real(books: &Books, key: RealKey, wanted: &DesiredReal, record: &Record<Real>
         family: if key.address.is_ipv4() { 4 } else { 6 },
         addr: wire::words(key.address.ip()),
         mode: key.mode as u8,
-        zero: [0; 15],
+        zero: [0; 11],
+        ports,
     }
+}
+
+/// Ports that NAT sources have together.
+fn ports(sources: &[SnatSource]) -> u32 {
+    let ports = |source: &SnatSource| u32::from(source.port_high - source.port_low) + 1;
+    sources.iter().map(ports).sum()
 }
 
 fn put_members(books: &Books, desired: &DesiredState) -> Vec<Step> {

@@ -340,6 +340,8 @@ unsafe impl<A: Family> Memory<A> for FlowTable<'_, A> {
     // Nobody reads the counts of what is measured here.
     fn count(&self, _member: u16, _flows: i64, _active: i64, _open: i64) {}
 
+    fn load(&self, _real: u16, _open: i64, _unproved: i64) {}
+
     fn idle_timeout(&self, _member: u16) -> u32 {
         u32::MAX / 2
     }

@@ -151,7 +151,8 @@ impl World {
                 family: A::NUMBER,
                 addr: flows::server::<A>(number).mapped(),
                 mode: Mode::Nat as u8,
-                zero: [0; 15],
+                zero: [0; 11],
+                ports: 12_768,
             };
             let member = Member {
                 real: id,

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod challenge;
 mod choose;
 mod decap;
 mod events;

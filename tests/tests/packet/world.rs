@@ -211,7 +211,8 @@ impl World {
             },
             addr: key_address(self.server(server).ip()),
             mode: Mode::Nat as u8,
-            zero: [0; 15],
+            zero: [0; 11],
+            ports: NAT_PORTS.len() as u32,
         }
     }
 

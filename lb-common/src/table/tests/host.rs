@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) flows: AtomicI64,
     pub(super) active: AtomicI64,
     pub(super) open: AtomicI64,
+    /// Open flows and unproved ones, as [`Memory::load`] counts them.
+    pub(super) loads: [AtomicI64; 2],
     pub(super) released: AtomicU64,
 }
 
@@ -52,6 +54,7 @@ impl Shared {
             flows: AtomicI64::new(0),
             active: AtomicI64::new(0),
             open: AtomicI64::new(0),
+            loads: Default::default(),
             released: AtomicU64::new(0),
         }
     }
@@ -116,6 +119,11 @@ unsafe impl Memory<u32> for Host<'_> {
         if flows < 0 {
             self.shared.released.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    fn load(&self, _real: u16, open: i64, unproved: i64) {
+        self.shared.loads[0].fetch_add(open, Ordering::SeqCst);
+        self.shared.loads[1].fetch_add(unproved, Ordering::SeqCst);
     }
 
     fn idle_timeout(&self, _member: u16) -> u32 {
@@ -223,6 +231,7 @@ impl Host<'_> {
             State::Reply,
         );
         self.count(MEMBER, 1, 1, 0);
+        self.load(0, 0, 1);
         let slot = slot(self, forward).expect("just claimed");
         publish(slot, &entry(key, reply, mark, now), State::HalfOpen);
         Claim::Taken(forward)
@@ -281,7 +290,7 @@ impl Host<'_> {
     pub(super) fn verify(&self) {
         let all = self.all();
         let mut keys = std::collections::HashSet::new();
-        let (mut flows, mut active, mut open) = (0, 0, 0);
+        let (mut flows, mut active, mut open, mut unproved) = (0, 0, 0, 0);
         for (index, slot) in &all {
             let state = Word(slot.word).state();
             if state == State::Free {
@@ -300,6 +309,7 @@ impl Host<'_> {
             flows += i64::from(state.is_forward());
             active += i64::from(state.is_active());
             open += i64::from(state.is_open());
+            unproved += i64::from(state.is_unproved());
         }
         assert_eq!(
             self.shared.flows.load(Ordering::SeqCst),
@@ -315,6 +325,12 @@ impl Host<'_> {
             self.shared.open.load(Ordering::SeqCst),
             open,
             "open flows counted"
+        );
+        let loads = self.shared.loads.each_ref();
+        assert_eq!(
+            loads.map(|load| load.load(Ordering::SeqCst)),
+            [open, unproved],
+            "what open and unproved flows hold"
         );
     }
 }

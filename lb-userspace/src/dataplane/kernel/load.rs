@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
+use lb_common::challenge::When;
 use lb_common::event::{self, Kind};
 use lb_common::flow::BUCKET_SLOTS;
 use lb_common::hash::HashKey;
@@ -40,8 +41,9 @@ impl Kernel {
         } else {
             buckets4.div_ceil(IDLE_SHARE)
         };
-        let key = hash_key()?;
+        let key = HashKey::new(random()?, random()?);
         let key = [key.add, key.multiply];
+        let cookie_key = [random()?, random()?];
         let cpus = aya::util::nr_cpus()
             .map_err(|(_, error)| LoadError::Random(error))
             .map(|cpus| cpus as u32)?;
@@ -58,6 +60,8 @@ impl Kernel {
         let redispatch = config.services.iter().any(|service| service.redispatch);
         let mut ebpf = EbpfLoader::new()
             .override_global(map::HASH_KEY, &key[..], true)
+            .override_global(map::COOKIE_KEY, &cookie_key[..], true)
+            .override_global(map::CHALLENGE, &(When::Pressed as u32), true)
             .override_global(map::BUCKETS4, &buckets4, true)
             .override_global(map::BUCKETS6, &buckets6, true)
             .override_global(map::CPUS, &cpus, true)
@@ -141,16 +145,15 @@ fn page_size() -> u32 {
     u32::try_from(size).unwrap_or(4_096)
 }
 
-/// Random numbers that nobody outside knows.
-fn hash_key() -> Result<HashKey, LoadError> {
-    let mut bytes = [0_u8; 16];
+/// A random number that nobody outside knows.
+fn random() -> Result<u64, LoadError> {
+    let mut bytes = [0_u8; 8];
     // SAFETY: the buffer is as long as is said.
     let read = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     if read != bytes.len() as isize {
         return Err(LoadError::Random(io::Error::last_os_error()));
     }
-    let number = u128::from_ne_bytes(bytes);
-    Ok(HashKey::new(number as u64, (number >> 64) as u64))
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 #[cfg(test)]

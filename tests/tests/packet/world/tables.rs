@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::addr::{self, Address};
 use lb_common::flow::{Bucket, Origin, Slot, State, Word, split_ports};
+use lb_common::load::Load;
 use lb_common::service::Counts;
 use lb_tests::plane::{Mapped, Plane};
 
@@ -197,6 +198,25 @@ impl World {
                 "{flow:?}"
             );
             assert_eq!(twin.origin, flow.origin, "{flow:?}");
+        }
+        let loads = |holds: &dyn Fn(&Flow) -> bool| {
+            let held = entries.iter().filter(|flow| flow.state().is_forward());
+            let held: Vec<_> = held.filter(|flow| holds(flow)).collect();
+            let of = |is: fn(State) -> bool| held.iter().filter(|flow| is(flow.state())).count();
+            Load {
+                open: of(State::is_open) as u64,
+                unproved: of(State::is_unproved) as u64,
+            }
+        };
+        let table = u32::from(self.family == Family::V6);
+        assert_eq!(self.plane.table_load(table), loads(&|_| true), "the table");
+        for server in 1..=SERVERS {
+            let of_server = |flow: &Flow| flow.real == server;
+            assert_eq!(
+                self.plane.real_load(server),
+                loads(&of_server),
+                "ports towards server {server}"
+            );
         }
         let mut total = 0;
         for server in 1..=SERVERS {
