@@ -125,7 +125,7 @@ unsafe impl<F: Family> Memory<F::Addr> for Table<F> {
 
     #[inline(always)]
     fn load(&self, real: u16, open: i64, unproved: i64) {
-        crate::flow::load::<F>(real, open, unproved);
+        (F::CALLS.load)(real as u32, open as i32, unproved as i32);
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use core::ptr::addr_of;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use lb_common::flow::{FlowKey, State, Transport, Word};
+use lb_common::load::Load;
 use lb_common::table::{self, Claim, Entry, Place};
 use lb_common::tcp;
 use lb_common::time;
@@ -154,27 +155,23 @@ pub(crate) fn count(member: u16, flows: i64, active: i64, open: i64) {
     }
 }
 
-/// Adds to what flows hold of the table and of a server's source ports.
+/// Adds to what flows hold of the table and of a server's source ports. Out of line: it is done
+/// wherever a flow's state changes.
 #[inline(always)]
-pub(crate) fn load<F: Family>(real: u16, open: i64, unproved: i64) {
-    let loads = [
-        TABLE_LOADS.get_ptr_mut(F::TABLE),
-        REAL_LOADS.get_ptr_mut(real as u32),
-    ];
-    let mut i = 0;
-    while i < loads.len() {
-        if let Some(load) = loads[i] {
-            // SAFETY: a map value.
-            unsafe {
-                if open != 0 {
-                    add(&raw mut (*load).open, open as u64);
-                }
-                if unproved != 0 {
-                    add(&raw mut (*load).unproved, unproved as u64);
-                }
-            }
+pub(crate) fn load<F: Family>(real: u32, open: i32, unproved: i32) -> u32 {
+    change(TABLE_LOADS.get_ptr_mut(F::TABLE), open, unproved);
+    change(REAL_LOADS.get_ptr_mut(real), open, unproved);
+    0
+}
+
+#[inline(always)]
+fn change(load: Option<*mut Load>, open: i32, unproved: i32) {
+    if let Some(load) = load {
+        // SAFETY: a map value.
+        unsafe {
+            add(&raw mut (*load).open, open as i64 as u64);
+            add(&raw mut (*load).unproved, unproved as i64 as u64);
         }
-        i += 1;
     }
 }
 

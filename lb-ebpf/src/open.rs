@@ -278,8 +278,9 @@ pub(crate) const fn cycle(turn: u32, length: u32) -> u32 {
     }
 }
 
-/// Releases the flow that owns the reply entry at `reply` if it is closed, so that its port can be
-/// used again.
+/// Releases the flow that owns the reply entry at `reply` if it is over, so that its port can be
+/// used again. Without politeness an unproved flow's port is taken too: else those that never prove
+/// themselves could hold all ports.
 #[inline(always)]
 fn make_way<F: Family>(reply: u32, isn: u32, polite: bool) -> bool {
     let Some(slot) = Table::<F>::slot(reply) else {
@@ -292,7 +293,10 @@ fn make_way<F: Family>(reply: u32, isn: u32, polite: bool) -> bool {
     };
     // SAFETY: a map value.
     let owned = unsafe { addr_of!((*closed.slot.pointer()).twin).read_volatile() } == reply;
-    if !owned || !closed.word.state().is_over() {
+    let state = closed.word.state();
+    // Should the client prove itself at this moment, the release finds another word.
+    let spare = state.is_over() || (!polite && state.is_unproved());
+    if !owned || !spare {
         return false;
     }
     if polite {
@@ -353,7 +357,7 @@ pub(crate) fn write_entries<F: Family>(forward: u32, reply: u32, now: u32) -> u3
     table::publish(reply_slot, &back, State::Reply);
     // Its place was taken when it was chosen.
     flow::count(member, 1, 0, 0);
-    flow::load::<F>(real, 0, 1);
+    (F::CALLS.load)(real as u32, 0, 1);
     if let Some(counts) = COUNTS.get_ptr_mut(member as u32) {
         // SAFETY: a map value.
         unsafe { add(&raw mut (*counts).opened_total, 1) };

@@ -45,6 +45,8 @@ pub(crate) struct Calls {
     pub(crate) report: extern "C" fn(index: u32, generation: u32, what: u32) -> u32,
     /// [`expire::bucket`].
     pub(crate) expire: extern "C" fn(bucket: u32, now: u32) -> u32,
+    /// [`flow::load`].
+    pub(crate) load: extern "C" fn(real: u32, open: i32, unproved: i32) -> u32,
     /// [`challenge::admit`]; not zero: true.
     pub(crate) admit: extern "C" fn(now: u32) -> u32,
     /// [`challenge::prove`]; not zero: true.
@@ -101,7 +103,7 @@ macro_rules! family {
     ($calls:ident, $family:ty, $open:ident, $choose:ident, $search:ident, $look:ident, $leave:ident, $claim_port:ident,
      $write_entries:ident, $find:ident, $claim:ident, $survey:ident, $spare:ident,
      $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident,
-     $admit:ident, $prove:ident) => {
+     $load:ident, $admit:ident, $prove:ident) => {
         functions! { $calls,
             open = $open() -> i64 { open::run::<$family>() }
             choose = $choose() -> i64 { open::choose::<$family>() }
@@ -145,6 +147,9 @@ macro_rules! family {
                 report::report::<$family>(index, generation, what)
             }
             expire = $expire(bucket: u32, now: u32) -> u32 { expire::bucket::<$family>(bucket, now) }
+            load = $load(real: u32, open: i32, unproved: i32) -> u32 {
+                flow::load::<$family>(real, open, unproved)
+            }
             admit = $admit(now: u32) -> u32 { challenge::admit::<$family>(now) }
             prove = $prove(now: u32) -> u32 { challenge::prove::<$family>(now) }
         }
@@ -171,6 +176,7 @@ family!(
     moved4,
     report4,
     expire4,
+    load4,
     admit4,
     prove4
 );
@@ -194,6 +200,7 @@ family!(
     moved6,
     report6,
     expire6,
+    load6,
     admit6,
     prove6
 );

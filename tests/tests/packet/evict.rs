@@ -102,6 +102,24 @@ fn unproved_ones_oldest_first() {
     });
 }
 
+/// Whoever spoofs its address cannot know what the server answered.
+#[test]
+fn a_syn_and_a_blind_ack_make_no_flow_that_stays() {
+    tiny(|lb| {
+        for port in 1..=4 {
+            let conn = lb.answered(port);
+            for wrong in [0, 1, conn.server_next - 1, conn.server_next + 1] {
+                let blind = conn.from_client(0x10).ack(wrong).payload("data");
+                lb.forward(&conn, &blind);
+            }
+            assert_eq!(lb.state(&conn), State::Answered);
+        }
+        for port in 5..=8 {
+            lb.open(port);
+        }
+    });
+}
+
 #[test]
 fn idle_means_both_directions() {
     tiny(|lb| {

@@ -98,12 +98,35 @@ fn none_left() {
 }
 
 #[test]
-fn a_half_open_flows_port_is_not_taken() {
+fn an_unproved_flows_port_is_taken_when_there_is_no_other() {
     world(|lb| {
-        narrow(lb, 2);
-        lb.half_open(50_000);
-        lb.answered(50_001);
-        lb.send(&lb.syn(50_002)).dropped(DropReason::NoSourcePort);
+        narrow(lb, 3);
+        let open = lb.open(50_000);
+        let unproved = [lb.half_open(50_001), lb.answered(50_002)];
+        // The last tries are at random: one in some hundreds finds the open flow's port each time.
+        let syn = lb.syn(50_003);
+        let taken = (0..10).any(|_| lb.send(&syn).ran.verdict == Verdict::Redirect);
+        assert!(taken);
+        let left = unproved.iter().filter(|conn| lb.state(conn) != State::Free);
+        assert_eq!(left.count(), 1);
+        lb.forward(&open, &open.from_client(ACK));
+        // It leaves nothing behind.
+        assert_eq!(lb.counts(1).0, 3);
+    });
+}
+
+/// Clients that are not there hold no ports for long, however many they are.
+#[test]
+fn half_open_flows_cannot_use_up_the_ports() {
+    world(|lb| {
+        narrow(lb, 8);
+        let mut forwarded = 0;
+        for port in 0..200 {
+            let syn = lb.syn(50_000 + port);
+            forwarded += usize::from(lb.send(&syn).ran.verdict == Verdict::Redirect);
+        }
+        assert!(forwarded >= 199, "{forwarded} of 200");
+        assert_eq!(lb.counts(1).0, 8);
     });
 }
 
