@@ -2,7 +2,7 @@
 
 use lb_common::flow::State;
 use lb_common::service::Pick;
-use lb_common::tcp::{ACK, FIN, RST};
+use lb_common::tcp::{ACK, FIN, RST, SYN};
 use lb_common::verdict::DropReason;
 use lb_tests::plane::{Sizes, Verdict};
 
@@ -196,7 +196,12 @@ fn a_processor_reaches_all_ports() {
         // Clients try again, as they do.
         for port in 0..64 {
             let syn = lb.syn(50_000 + port);
-            if lb.send(&syn).ran.verdict == Verdict::Redirect {
+            let outcome = lb.send(&syn);
+            if outcome.ran.verdict == Verdict::Redirect {
+                let mut conn = Conn::at(lb, &syn, &outcome.packet());
+                lb.forward(&conn, &conn.from_server(SYN | ACK));
+                conn.server_next += 1;
+                lb.forward(&conn, &conn.from_client(ACK));
                 opened += 1;
             }
         }
