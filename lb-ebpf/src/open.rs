@@ -85,12 +85,13 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
 pub(crate) fn run<F: Family>() -> i64 {
     let now = now();
     // A SYN that moves its flow to another server is not a new client's.
-    let moves = use_redispatch() != 0 && (F::CALLS.leave)(now) != 0;
+    let left = use_redispatch() != 0 && (F::CALLS.leave)(now) != 0;
+    let known = admitted() || left;
     let chosen = (F::CALLS.choose)();
     if chosen < 0 {
         return chosen;
     }
-    if must_prove::<F>() && !moves {
+    if !known && must_prove::<F>() {
         give_back();
         return -(DropReason::Challenged as i64);
     }
@@ -103,19 +104,18 @@ pub(crate) fn run<F: Family>() -> i64 {
     }
 }
 
-/// Whether the SYN in the scratch is to be challenged: it has not passed that already, and its
-/// server is pressed.
+/// Whether the SYN in the scratch has passed the challenge; asked once.
+#[inline(always)]
+fn admitted() -> bool {
+    // SAFETY: this processor's map value.
+    scratch().is_some_and(|scratch| unsafe { core::mem::replace(&mut (*scratch).admitted, 0) != 0 })
+}
+
+/// Whether the server chosen for the SYN in the scratch is pressed.
 #[inline(always)]
 fn must_prove<F: Family>() -> bool {
-    let Some(scratch) = scratch() else {
-        return false;
-    };
-    // SAFETY: this processor's map value.
-    let (admitted, real) = unsafe {
-        let admitted = core::mem::replace(&mut (*scratch).admitted, 0);
-        (admitted != 0, (*scratch).real)
-    };
-    !admitted && pressed::<F>(real)
+    // SAFETY: as above.
+    scratch().is_some_and(|scratch| pressed::<F>(unsafe { (*scratch).real }))
 }
 
 /// Makes the flow's entries, for which a place on its server has been taken. If that fails it gives
@@ -278,9 +278,8 @@ pub(crate) const fn cycle(turn: u32, length: u32) -> u32 {
     }
 }
 
-/// Releases the flow that owns the reply entry at `reply` if it is over, so that its port can be
-/// used again. Without politeness an unproved flow's port is taken too: else those that never prove
-/// themselves could hold all ports.
+/// Releases the flow that owns the reply entry at `reply` if it is closed, so that its port can be
+/// used again.
 #[inline(always)]
 fn make_way<F: Family>(reply: u32, isn: u32, polite: bool) -> bool {
     let Some(slot) = Table::<F>::slot(reply) else {
@@ -293,10 +292,7 @@ fn make_way<F: Family>(reply: u32, isn: u32, polite: bool) -> bool {
     };
     // SAFETY: a map value.
     let owned = unsafe { addr_of!((*closed.slot.pointer()).twin).read_volatile() } == reply;
-    let state = closed.word.state();
-    // Should the client prove itself at this moment, the release finds another word.
-    let spare = state.is_over() || (!polite && state.is_unproved());
-    if !owned || !spare {
+    if !owned || !closed.word.state().is_over() {
         return false;
     }
     if polite {
