@@ -13,6 +13,7 @@ fn server(name: &str, state: ServerHealth, packets: u64) -> Server {
         weight: 100,
         backup: false,
         enabled: true,
+        maxconn: None,
         flows: FlowCounts {
             open_flows: 1234,
             ..FlowCounts::default()
