@@ -162,7 +162,7 @@ impl Agent {
             .map_err(Error::Runtime)?;
         let mut tasks = JoinSet::new();
 
-        let (mut checks, health) = Checks::new(health::tcp::connect);
+        let (mut checks, health) = Checks::new(health::probe::probe);
         checks.set(health::driver::targets(&config));
         tasks.spawn(checks.run());
 

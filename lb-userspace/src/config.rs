@@ -17,6 +17,7 @@ mod load;
 mod place;
 mod pools;
 pub mod prefix;
+mod probe;
 mod rate;
 mod reader;
 mod secret;
@@ -41,6 +42,7 @@ pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
 pub use environment::Lookup;
 pub use load::{Loaded, load, parse};
 pub use prefix::prefix;
+pub use probe::{Bytes, Check, Kind, Login, Pattern, Probe, Regex, Step, Wanted};
 pub use rate::Rate;
 pub use show::show;
 pub use source::Source;
@@ -183,30 +185,6 @@ pub struct Server {
     pub maxconn: Option<NonZeroU32>,
     /// How it is probed.
     pub check: Check,
-}
-
-/// A server's health check.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Check {
-    /// Never probed, always up.
-    None,
-    /// A TCP connection must be accepted.
-    Tcp(Probe),
-}
-
-/// What every probing check has.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Probe {
-    /// Where to probe: the server's address unless `check.address` or `check.port` says otherwise.
-    pub target: SocketAddr,
-    /// Start of one probe to the start of the next.
-    pub interval: Duration,
-    /// After which a probe has failed. Not longer than the interval.
-    pub timeout: Duration,
-    /// Consecutive successes that bring a down server up.
-    pub rise: NonZeroU32,
-    /// Consecutive failures that take an up server down.
-    pub fall: NonZeroU32,
 }
 
 /// One of `services:`.

@@ -1,12 +1,17 @@
 //! Health of servers: probing them, and what the probes say.
 //!
 //! [`machine`] counts rise and fall and does no I/O. [`driver`] owns the tasks that probe: one a
-//! server, however many services share it. [`tcp`] is the one kind of probe there is. Nothing here
-//! knows of the data path: the driver publishes a [`HealthView`], and whoever follows it sees every
+//! server, however many services share it. [`probe`] makes one probe, with a file for each kind of
+//! check; [`conversation`] is what those that talk have in common. Nothing here knows of the data
+//! path: the driver publishes a [`HealthView`], and whoever follows it sees every
 //! change (the latest wins where it is slow).
 
+mod conversation;
 pub mod driver;
 pub mod machine;
+pub mod probe;
+mod redis;
+mod script;
 pub mod tcp;
 
 use std::collections::BTreeMap;

@@ -205,12 +205,12 @@ fn via(network: &Network, server: IpAddr) -> Option<Via> {
 }
 
 fn check(check: &config::Check, status: Option<&Status>) -> Option<Check> {
-    let config::Check::Tcp(probe) = check else {
+    let config::Check::Probe(probe) = check else {
         return None;
     };
     let last = status.and_then(|status| status.last.as_ref());
     Some(Check {
-        kind: "tcp".to_owned(),
+        kind: probe.kind.name().to_owned(),
         target: probe.target,
         interval_ms: u64::try_from(probe.interval.as_millis()).unwrap_or(u64::MAX),
         rise: probe.rise.get(),

@@ -88,7 +88,7 @@ pub fn seen_from(config: &Config, facts: &HostFacts) -> Vec<SeenFrom> {
         };
         let checks = match &server.check {
             Check::None => None,
-            Check::Tcp(probe) => source(probe.target.ip()),
+            Check::Probe(probe) => source(probe.target.ip()),
         };
         (connections, checks)
     };
@@ -117,7 +117,7 @@ pub fn destinations(config: &Config) -> Vec<IpAddr> {
         .flat_map(|server| {
             let probed = match &server.check {
                 Check::None => None,
-                Check::Tcp(probe) => Some(probe.target.ip()),
+                Check::Probe(probe) => Some(probe.target.ip()),
             };
             std::iter::once(server.address.ip()).chain(probed)
         })

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::duration;
 use super::{
-    Backups, Balance, Check, Config, Control, DataPlane, Hash, Log, LogFormat, LogLevel, NatSource,
-    OnFull, Pool, Server, Service, Stick, XdpMode,
+    Backups, Balance, Check, Config, Control, DataPlane, Hash, Kind, Log, LogFormat, LogLevel,
+    NatSource, OnFull, Pattern, Pool, Probe, Server, Service, Step, Stick, Wanted, XdpMode,
 };
 use crate::access::Prefix;
 
@@ -103,17 +103,47 @@ fn server(out: &mut Writer, server: &Server) {
     out.line(4, "check:");
     match &server.check {
         Check::None => out.key(5, "type", "none"),
-        Check::Tcp(probe) => {
-            out.key(5, "type", "tcp");
-            out.key(5, "address", format_args!("\"{}\"", probe.target.ip()));
-            out.key(5, "port", probe.target.port());
-            out.key(5, "interval", duration::show(probe.interval));
-            out.key(5, "timeout", duration::show(probe.timeout));
-            out.key(5, "rise", probe.rise);
-            out.key(5, "fall", probe.fall);
-        }
+        Check::Probe(probe) => check(out, probe),
     }
 }
+
+fn check(out: &mut Writer, probe: &Probe) {
+    out.key(5, "type", probe.kind.name());
+    out.key(5, "address", format_args!("\"{}\"", probe.target.ip()));
+    out.key(5, "port", probe.target.port());
+    out.key(5, "interval", duration::show(probe.interval));
+    out.key(5, "fast_interval", duration::show(probe.fast_interval));
+    out.key(5, "down_interval", duration::show(probe.down_interval));
+    out.key(5, "timeout", duration::show(probe.timeout));
+    out.key(5, "rise", probe.rise);
+    out.key(5, "fall", probe.fall);
+    match &probe.kind {
+        Kind::Tcp | Kind::Redis(None) => {}
+        Kind::Redis(Some(login)) => {
+            if let Some(user) = &login.user {
+                out.key(5, "user", quoted(user));
+            }
+            out.key(5, "password", HIDDEN);
+        }
+        Kind::Script(steps) => out.list(5, "steps", steps, |out, step| match step {
+            Step::Connect(None) => out.item(6, "connect", "{}"),
+            Step::Connect(Some(port)) => out.item(6, "connect", format_args!("{{ port: {port} }}")),
+            Step::Send(_) => out.item(6, "send", HIDDEN),
+            Step::Expect(Pattern { wanted, absent }) => match wanted {
+                Wanted::Text(text) if *absent => out.item(6, "expect_not", quoted(text)),
+                Wanted::Text(text) => out.item(6, "expect", quoted(text)),
+                Wanted::Regex(regex) => out.item(6, "expect_regex", quoted(regex.0.as_str())),
+                Wanted::Hex(bytes) => {
+                    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                    out.item(6, "expect_hex", quoted(&digits));
+                }
+            },
+        }),
+    }
+}
+
+/// In the place of what may be a secret.
+const HIDDEN: &str = "\"***\"";
 
 fn service(out: &mut Writer, service: &Service) {
     out.item(1, "name", quoted(service.name.as_str()));

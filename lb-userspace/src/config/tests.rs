@@ -1,6 +1,7 @@
 //! What authors of configurations rely on.
 
 mod accepted;
+mod checks;
 mod choosing;
 mod environment;
 mod files;

@@ -134,7 +134,7 @@ table!(
 table!(
     /// `check:`.
     CHECK, "a check", {
-        "type": Word(&["tcp", "none"], &["script", "http", "redis", "postgres", "mysql", "patroni"]),
+        "type": Word(&["tcp", "script", "redis", "none"], &["http", "postgres", "mysql", "patroni"]),
         "port": Value,
         "address": Value,
         "interval": Value,
@@ -142,20 +142,39 @@ table!(
         "rise": Value,
         "fall": Value,
         "tls": Off,
-        "fast_interval": Later,
-        "down_interval": Later,
+        "fast_interval": Value,
+        "down_interval": Value,
         "agent": Later,
-        "steps": Later,
+        "steps": Value,
         "method": Later,
         "path": Later,
         "host": Later,
         "headers": Later,
         "expect": Later,
         "roles": Later,
-        "user": Later,
-        "password": Later,
-        "password_file": Later,
-        "role": Later,
+        "user": Value,
+        "password": Value,
+        "password_file": Value,
+        "role": Off,
+    }
+);
+table!(
+    /// One of `steps:`.
+    STEP, "a step", {
+        "connect": Value,
+        "send": Value,
+        "send_hex": Value,
+        "expect": Value,
+        "expect_regex": Value,
+        "expect_hex": Value,
+        "expect_not": Value,
+    }
+);
+table!(
+    /// `connect:` of a step.
+    CONNECT, "`connect`", {
+        "port": Value,
+        "tls": Off,
     }
 );
 table!(
@@ -244,8 +263,8 @@ table!(
 
 /// All tables, the likeliest place of a stray key first.
 pub(super) static ALL: &[&Table] = &[
-    &SERVER, &CHECK, &POOL, &SERVICE, &NEW_FLOWS, &STICK, &DATAPLANE, &CONTROL, &LOG, &VRRP,
-    &FLOW_SYNC, &METRICS, &DEFAULTS, &TOP,
+    &SERVER, &CHECK, &STEP, &POOL, &SERVICE, &NEW_FLOWS, &STICK, &DATAPLANE, &CONTROL, &LOG, &VRRP,
+    &FLOW_SYNC, &METRICS, &DEFAULTS, &TOP, &CONNECT,
 ];
 
 /// The candidate that was probably meant, if any is close: a letter or, in longer words, two wrong

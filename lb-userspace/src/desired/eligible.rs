@@ -40,7 +40,7 @@ fn is_up(pool: &Pool, server: &Server, health: &HealthView) -> bool {
     match server.check {
         // Never probed, so nobody may have an opinion.
         Check::None => true,
-        Check::Tcp(_) => health.is_up(&ServerKey {
+        Check::Probe(_) => health.is_up(&ServerKey {
             pool: pool.name.clone(),
             server: server.name.clone(),
         }),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::access::Prefix;
 use crate::config::{
-    Backups, Check, Control, DataPlane, Forward, Log, LogFormat, LogLevel, Probe, Protocol, XdpMode,
+    Backups, Check, Control, DataPlane, Forward, Kind, Log, LogFormat, LogLevel, Probe, Protocol,
+    XdpMode,
 };
 use crate::health::ServerHealth;
 use crate::model::{PoolName, ServerName, ServiceName, Weight};
@@ -25,9 +26,12 @@ fn server(name: &str, address: &str) -> Server {
         backup: false,
         enabled: true,
         maxconn: None,
-        check: Check::Tcp(Probe {
+        check: Check::Probe(Probe {
+            kind: Kind::Tcp,
             target: address,
             interval: Duration::from_secs(1),
+            fast_interval: Duration::from_secs(1),
+            down_interval: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             rise: NonZeroU32::MIN,
             fall: NonZeroU32::MIN,

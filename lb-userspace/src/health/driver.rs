@@ -1,19 +1,20 @@
 //! Probes every server on time and publishes what comes of it.
 //!
 //! Each server has a task of its own that probes it, so a probe that hangs delays no other. The
-//! tasks send what they find to [`Checks`], which alone holds the counts; dropping it ends them
-//! all. At most one probe of a server is under way: its time limit is not longer than its interval.
+//! tasks send what they find to [`Checks`], which alone holds the counts, and hear when to probe
+//! again; dropping it ends them all. At most one probe of a server is under way: its time limit is
+//! not longer than its interval.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::machine::{Failure, Finding, Machine, Status, Transition, unchecked};
+use super::machine::{Failure, Finding, Machine, Status, Success, Transition, unchecked};
 use super::{HealthView, ServerHealth};
 use crate::config;
 use crate::model::{PoolName, ServerKey};
@@ -70,10 +71,10 @@ impl Reports {
     }
 }
 
-/// The checks of all servers. `connect` is [`super::tcp::connect`], or what a test has instead.
+/// The checks of all servers. `probe` is [`super::probe::probe`], or what a test has instead.
 #[derive(Debug)]
 pub struct Checks<C> {
-    connect: C,
+    probe: C,
     servers: BTreeMap<ServerKey, Watched>,
     probes: JoinSet<()>,
     findings: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
@@ -81,7 +82,13 @@ pub struct Checks<C> {
     statuses: watch::Sender<Statuses>,
 }
 
-type Found = (ServerKey, Finding);
+/// What a task found, and where it waits to hear how long to wait.
+#[derive(Debug)]
+struct Found {
+    key: ServerKey,
+    finding: Finding,
+    interval: oneshot::Sender<Duration>,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -92,15 +99,15 @@ struct Watched {
 
 impl<C, F> Checks<C>
 where
-    C: Fn(SocketAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<(), Failure>> + Send + 'static,
+    C: Fn(Arc<config::Probe>, Instant) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Success, Failure>> + Send + 'static,
 {
     /// No servers yet.
-    pub fn new(connect: C) -> (Self, Reports) {
+    pub fn new(probe: C) -> (Self, Reports) {
         let (view, view_reports) = watch::channel(HealthView::default());
         let (statuses, status_reports) = watch::channel(Statuses::new());
         let checks = Self {
-            connect,
+            probe,
             servers: BTreeMap::new(),
             probes: JoinSet::new(),
             findings: mpsc::channel(64),
@@ -141,7 +148,7 @@ where
     pub async fn run(mut self) {
         loop {
             tokio::select! {
-                Some((key, finding)) = self.findings.1.recv() => self.take_in(&key, finding),
+                Some(found) = self.findings.1.recv() => self.take_in(found),
                 Some(ended) = self.probes.join_next() => {
                     // Tasks end by being aborted or by a bug, which must not pass for health.
                     if let Err(error) = ended && let Ok(panic) = error.try_into_panic() {
@@ -155,12 +162,12 @@ where
     fn watch(&mut self, target: Target, place: Place, now: Instant) -> Watched {
         let probed = match &target.check {
             config::Check::None => None,
-            config::Check::Tcp(probe) => {
+            config::Check::Probe(probe) => {
                 let task = probe_forever(
                     target.key.clone(),
-                    probe.clone(),
+                    Arc::new(probe.clone()),
                     place.rhythm(probe.interval, now),
-                    self.connect.clone(),
+                    self.probe.clone(),
                     self.findings.0.clone(),
                 );
                 Some((Machine::new(probe, now.into_std()), self.probes.spawn(task)))
@@ -169,7 +176,13 @@ where
         Watched { target, probed }
     }
 
-    fn take_in(&mut self, key: &ServerKey, finding: Finding) {
+    fn take_in(&mut self, found: Found) {
+        let Found {
+            key,
+            finding,
+            interval,
+        } = found;
+        let key = &key;
         let Some((machine, _)) = self.servers.get_mut(key).and_then(|w| w.probed.as_mut()) else {
             return; // No longer watched over.
         };
@@ -185,6 +198,8 @@ where
             tracing::warn!("server {key} keeps its state: {}", finding.describe());
         }
         let transition = machine.observe(finding, Instant::now().into_std());
+        // A task that no longer listens has been aborted.
+        let _ = interval.send(machine.interval());
         let status = machine.status().clone();
         self.statuses.send_modify(|statuses| {
             statuses.insert(key.clone(), status);
@@ -256,7 +271,7 @@ struct Place {
     count: usize,
 }
 
-/// When a server is probed: once at `first`, and from `second` on once in each interval.
+/// When a server is probed: once at `first`, next at `second`, and from then on once in each interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rhythm {
     first: Instant,
@@ -278,33 +293,47 @@ impl Place {
 
 async fn probe_forever<C, F>(
     key: ServerKey,
-    probe: config::Probe,
+    probe: Arc<config::Probe>,
     rhythm: Rhythm,
-    connect: C,
+    run: C,
     findings: mpsc::Sender<Found>,
 ) where
-    C: Fn(SocketAddr) -> F,
-    F: Future<Output = Result<(), Failure>>,
+    C: Fn(Arc<config::Probe>, Instant) -> F,
+    F: Future<Output = Result<Success, Failure>>,
 {
     let mut turn = rhythm.first;
-    let mut next = rhythm.second;
+    // The second turn spreads the servers over the interval: once, and where that is what counts.
+    let mut second = Some(rhythm.second);
     loop {
         sleep_until(turn).await;
         let start = Instant::now();
-        let result = timeout(probe.timeout, connect(probe.target))
+        let deadline = start + probe.timeout;
+        let result = timeout_at(deadline, run(Arc::clone(&probe), deadline))
             .await
             .unwrap_or(Err(Failure::Timeout(probe.timeout)));
         let finding = Finding {
             took: start.elapsed(),
             result,
         };
-        if findings.send((key.clone(), finding)).await.is_err() {
+        let (interval, answer) = oneshot::channel();
+        let key = key.clone();
+        let found = Found {
+            key,
+            finding,
+            interval,
+        };
+        if findings.send(found).await.is_err() {
             return;
         }
+        let Ok(interval) = answer.await else {
+            return;
+        };
+        let next = second
+            .take()
+            .map_or(turn + interval, |second| second.min(turn + interval));
         // After a stop of the whole host (suspend, a paused virtual machine) turns that were
         // missed are not made up for.
         turn = next.max(start);
-        next = turn + probe.interval;
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Failure {
     /// This host has no route, or a router says so.
     #[error("network unreachable")]
     NetworkUnreachable,
+    /// The server answered, and not as it should.
+    #[error("{0}")]
+    Wrong(String),
     /// Anything else that the network or the server did.
     #[error("{0}")]
     Other(String),
@@ -35,14 +38,17 @@ pub struct Finding {
     /// From its start.
     pub took: Duration,
     /// What it found.
-    pub result: Result<(), Failure>,
+    pub result: Result<Success, Failure>,
 }
+
+/// What a server did to pass, as a log line says it: `connected`, `answered PONG`.
+pub type Success = &'static str;
 
 impl Finding {
     /// In one line.
     pub fn describe(&self) -> String {
         match &self.result {
-            Ok(()) => format!("connected in {}", millis(&self.took)),
+            Ok(success) => format!("{success} in {}", millis(&self.took)),
             Err(failure) => failure.to_string(),
         }
     }
@@ -74,6 +80,17 @@ pub struct Status {
     pub failures: u32,
 }
 
+/// Times between probes.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Up, and the last probe passed.
+    steady: Duration,
+    /// Rise or fall is being counted.
+    deciding: Duration,
+    /// Down, and the last probe failed.
+    down: Duration,
+}
+
 /// Counts one server's probes.
 ///
 /// A server starts down. Its first probe decides at once, without regard to `rise`: an agent that
@@ -83,6 +100,7 @@ pub struct Status {
 pub struct Machine {
     rise: NonZeroU32,
     fall: NonZeroU32,
+    pace: Pace,
     tried: bool,
     status: Status,
 }
@@ -93,6 +111,11 @@ impl Machine {
         Self {
             rise: probe.rise,
             fall: probe.fall,
+            pace: Pace {
+                steady: probe.interval,
+                deciding: probe.fast_interval,
+                down: probe.down_interval,
+            },
             tried: false,
             status: Status {
                 health: ServerHealth::Down,
@@ -110,6 +133,22 @@ impl Machine {
         &self.status
     }
 
+    /// Time from the start of the last probe to the start of the next.
+    pub fn interval(&self) -> Duration {
+        let Status {
+            health,
+            successes,
+            failures,
+            ..
+        } = self.status;
+        match health {
+            ServerHealth::Up if failures > 0 => self.pace.deciding,
+            ServerHealth::Up => self.pace.steady,
+            ServerHealth::Down if successes > 0 => self.pace.deciding,
+            ServerHealth::Down => self.pace.down,
+        }
+    }
+
     /// Takes in what a probe found at `now`.
     pub fn observe(&mut self, finding: Finding, now: Instant) -> Option<Transition> {
         let description = finding.describe();
@@ -117,7 +156,7 @@ impl Machine {
         self.status.last = Some(finding);
         match result {
             Err(Failure::Local(_)) => None,
-            Ok(()) => {
+            Ok(_) => {
                 self.status.failures = 0;
                 self.status.successes = self.status.successes.saturating_add(1);
                 let needed = if self.tried { self.rise.get() } else { 1 };

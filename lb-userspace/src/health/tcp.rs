@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::machine::Failure;
+use super::machine::{Failure, Success};
 
 /// How long a server gets to close its side, before the socket is closed all the same.
 const LINGER: Duration = Duration::from_secs(1);
@@ -20,15 +20,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Connects to `target`, without a time limit of its own; dropping the future gives up. The
 /// connection is closed by a task of its own, so that a server that closes slowly does not make
 /// the probe seem slow.
-pub async fn connect(target: SocketAddr) -> Result<(), Failure> {
+pub async fn connect(target: SocketAddr) -> Result<Success, Failure> {
+    leave(open(target).await?);
+    Ok("connected")
+}
+
+/// A connection to `target`.
+pub(super) async fn open(target: SocketAddr) -> Result<TcpStream, Failure> {
     let start = Instant::now();
-    match TcpStream::connect(target).await {
-        Ok(stream) => {
-            tokio::spawn(tokio::time::timeout(LINGER, close(stream)));
-            Ok(())
-        }
-        Err(error) => Err(failure(&error, start.elapsed())),
-    }
+    let stream = TcpStream::connect(target).await;
+    stream.map_err(|error| failure(&error, start.elapsed()))
+}
+
+/// Closes a connection in a task of its own.
+pub(super) fn leave(stream: TcpStream) {
+    tokio::spawn(tokio::time::timeout(LINGER, close(stream)));
 }
 
 async fn close(mut stream: TcpStream) -> io::Result<()> {
@@ -39,7 +45,7 @@ async fn close(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Who is at fault: the server, the way there, or this host.
-fn failure(error: &io::Error, after: Duration) -> Failure {
+pub(super) fn failure(error: &io::Error, after: Duration) -> Failure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused(after),
         io::ErrorKind::TimedOut => Failure::Timeout(after),

@@ -4,6 +4,7 @@
 
 mod backup;
 mod bulk;
+mod checks;
 mod choice;
 mod choosing;
 mod command_line;

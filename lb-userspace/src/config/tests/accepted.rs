@@ -45,7 +45,7 @@ fn the_defaults_are_those_of_the_documentation() {
         (server.weight.as_u16(), server.backup, server.enabled),
         (1, false, true)
     );
-    let Check::Tcp(probe) = &server.check else {
+    let Check::Probe(probe) = &server.check else {
         panic!("not probed")
     };
     assert_eq!(probe.target, server.address);
@@ -63,7 +63,7 @@ fn the_defaults_are_those_of_the_documentation() {
 /// The probe of the only server.
 fn probe(text: &str) -> Probe {
     match &read(text).unwrap().config.pools[0].servers[0].check {
-        Check::Tcp(probe) => probe.clone(),
+        Check::Probe(probe) => probe.clone(),
         Check::None => panic!("not probed"),
     }
 }
@@ -124,8 +124,8 @@ fn a_check_may_be_one_word() {
         .config;
     assert_eq!(config.pools[0].servers[0].check, Check::None);
     assert_eq!(
-        errors(&with_server("address: \"10.0.0.1:80\"\n    check: redis")),
-        ["`type: redis` is not supported yet"]
+        errors(&with_server("address: \"10.0.0.1:80\"\n    check: mysql")),
+        ["`type: mysql` is not supported yet"]
     );
 }
 

@@ -45,6 +45,8 @@ pools:
           address: "10.0.0.1"
           port: 80
           interval: 2s
+          fast_interval: 2s
+          down_interval: 2s
           timeout: 1s
           rise: 2
           fall: 3

@@ -19,15 +19,18 @@ struct Inner {
 impl World {
     fn connect(
         &self,
-    ) -> impl Fn(SocketAddr) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>
+    ) -> impl Fn(
+        Arc<config::Probe>,
+        Instant,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Success, Failure>> + Send>>
     + Clone
     + Send
     + use<> {
         let world = self.clone();
-        move |target| {
+        move |probe, _| {
             let world = world.clone();
             Box::pin(async move {
-                let port = target.port();
+                let port = probe.target.port();
                 let (silent, refusing) = {
                     let mut world = world.0.lock().unwrap();
                     world.asked.push((port, Instant::now()));
@@ -39,7 +42,7 @@ impl World {
                 if refusing {
                     Err(Failure::Refused(Duration::ZERO))
                 } else {
-                    Ok(())
+                    Ok("connected")
                 }
             })
         }
@@ -72,15 +75,18 @@ fn key(port: u16) -> ServerKey {
 
 fn target(port: u16) -> Target {
     let probe = config::Probe {
-        target: SocketAddr::new([192, 0, 2, 1].into(), port),
+        kind: config::Kind::Tcp,
+        target: ([192, 0, 2, 1], port).into(),
         interval: INTERVAL,
+        fast_interval: INTERVAL,
+        down_interval: INTERVAL,
         timeout: Duration::from_millis(500),
         rise: NonZeroU32::new(2).unwrap(),
         fall: NonZeroU32::new(3).unwrap(),
     };
     Target {
         key: key(port),
-        check: config::Check::Tcp(probe),
+        check: config::Check::Probe(probe),
     }
 }
 
@@ -200,4 +206,35 @@ async fn a_new_set_of_targets_leaves_what_did_not_change_alone() {
     assert_eq!(world.asked(2), [], "no longer probed");
     assert!(world.asked(3).len() > 1);
     drop(task);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_in_doubt_is_probed_faster() {
+    let world = World::default();
+    let mut target = target(1);
+    let fast = Duration::from_millis(600);
+    let slow = Duration::from_secs(7);
+    if let config::Check::Probe(probe) = &mut target.check {
+        probe.fast_interval = fast;
+        probe.down_interval = slow;
+    }
+    let (mut reports, _task) = start(&world, vec![target]);
+    reports.first_round(Duration::from_secs(5)).await;
+    tokio::time::sleep(2 * INTERVAL).await;
+    world.with(|world| {
+        world.asked.clear();
+        world.refusing.insert(1);
+    });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let asked = world.asked(1);
+    let gaps: Vec<_> = asked
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .take(4)
+        .collect();
+    assert_eq!(
+        gaps,
+        [fast, fast, slow, slow],
+        "the third failure takes it down"
+    );
 }

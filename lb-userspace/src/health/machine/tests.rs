@@ -2,8 +2,11 @@ use super::*;
 
 fn machine(rise: u32, fall: u32) -> Machine {
     let probe = config::Probe {
+        kind: config::Kind::Tcp,
         target: "192.0.2.1:5432".parse().unwrap(),
         interval: Duration::from_secs(1),
+        fast_interval: Duration::from_millis(600),
+        down_interval: Duration::from_secs(5),
         timeout: Duration::from_millis(500),
         rise: NonZeroU32::new(rise).unwrap(),
         fall: NonZeroU32::new(fall).unwrap(),
@@ -14,7 +17,7 @@ fn machine(rise: u32, fall: u32) -> Machine {
 fn good() -> Finding {
     Finding {
         took: Duration::from_micros(420),
-        result: Ok(()),
+        result: Ok("connected"),
     }
 }
 
@@ -118,4 +121,26 @@ fn failures_read_as_sentences() {
         "no answer within 500ms"
     );
     assert_eq!(Failure::HostUnreachable.to_string(), "no route to host");
+}
+
+#[test]
+fn the_time_to_the_next_probe_depends_on_what_is_known() {
+    let [steady, deciding, down] = [1_000, 600, 5_000].map(Duration::from_millis);
+    let mut machine = machine(2, 2);
+    assert_eq!(machine.interval(), down, "before the first probe");
+    for (probe, interval) in [
+        (good(), steady),
+        (bad(), deciding),
+        (good(), steady),
+        (bad(), deciding),
+        (bad(), down),
+        (bad(), down),
+        (good(), deciding),
+        (bad(), down),
+        (good(), deciding),
+        (good(), steady),
+    ] {
+        machine.observe(probe, Instant::now());
+        assert_eq!(machine.interval(), interval);
+    }
 }

@@ -11,7 +11,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 #[tokio::test]
 async fn a_server_that_accepts_passes() {
     let (_listener, address) = listener().await;
-    assert_eq!(connect(address).await, Ok(()));
+    assert_eq!(connect(address).await, Ok("connected"));
 }
 
 #[tokio::test]
