@@ -45,6 +45,8 @@ pub(crate) struct Calls {
     pub(crate) report: extern "C" fn(index: u32, generation: u32, what: u32) -> u32,
     /// [`expire::bucket`].
     pub(crate) expire: extern "C" fn(bucket: u32, now: u32) -> u32,
+    /// [`expire::slot`].
+    pub(crate) expire_slot: extern "C" fn(index: u32, now: u32) -> u32,
     /// [`flow::load`].
     pub(crate) load: extern "C" fn(real: u32, open: i32, unproved: i32) -> u32,
     /// [`challenge::admit`]; not zero: true.
@@ -102,7 +104,7 @@ macro_rules! functions {
 macro_rules! family {
     ($calls:ident, $family:ty, $open:ident, $choose:ident, $search:ident, $look:ident, $leave:ident, $claim_port:ident,
      $write_entries:ident, $find:ident, $claim:ident, $survey:ident, $spare:ident,
-     $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident,
+     $consider:ident, $release:ident, $judge:ident, $moved:ident, $report:ident, $expire:ident, $expire_slot:ident,
      $load:ident, $admit:ident, $prove:ident) => {
         functions! { $calls,
             open = $open() -> i64 { open::run::<$family>() }
@@ -147,6 +149,9 @@ macro_rules! family {
                 report::report::<$family>(index, generation, what)
             }
             expire = $expire(bucket: u32, now: u32) -> u32 { expire::bucket::<$family>(bucket, now) }
+            expire_slot = $expire_slot(index: u32, now: u32) -> u32 {
+                expire::slot::<$family>(index, now)
+            }
             load = $load(real: u32, open: i32, unproved: i32) -> u32 {
                 flow::load::<$family>(real, open, unproved)
             }
@@ -176,6 +181,7 @@ family!(
     moved4,
     report4,
     expire4,
+    expire_slot4,
     load4,
     admit4,
     prove4
@@ -200,6 +206,7 @@ family!(
     moved6,
     report6,
     expire6,
+    expire_slot6,
     load6,
     admit6,
     prove6
